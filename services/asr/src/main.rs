@@ -1,0 +1,2 @@
+//! The `asr` binary.
+fn main() {}
