@@ -1,0 +1,221 @@
+//! Who waits, and who is next. Pure: the time is told, and what is to be answered is returned.
+//!
+//! Invariants:
+//! - Within a lane, jobs stand in the order of `since`; a job that replaces another inherits its turn.
+//! - At most one job of a stream waits in a lane.
+//! - Nothing leaves without being returned.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
+
+use super::StreamId;
+use crate::{
+    gather,
+    lane::{Lane, PerLane},
+};
+
+/// After this time without a call, a remembered wait has lost half its weight.
+const RECENT_HALF_LIFE_S: f64 = 1.0;
+
+/// What a waiting job carries, and the only thing asked of it.
+pub(crate) trait Abandonable {
+    /// Whether its caller has gone.
+    fn is_abandoned(&self) -> bool;
+}
+
+/// What of a job decides its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<K> {
+    pub(crate) key: K,
+    pub(crate) at: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) stream: Option<StreamId>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry<K, T> {
+    /// When the first job in this turn came. Orders the lane and ages it.
+    since: Instant,
+    pub(crate) arrival: Arrival<K>,
+    pub(crate) load: T,
+}
+
+impl<K, T: Abandonable> Entry<K, T> {
+    /// A dead job is one that nobody waits for.
+    fn is_dead(&self, now: Instant) -> bool {
+        self.arrival
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+            || self.load.is_abandoned()
+    }
+}
+
+/// The next call, and who left the line without one.
+#[derive(Debug)]
+pub(crate) struct Taken<K, T> {
+    pub(crate) lane: Lane,
+    /// Empty if nobody waits.
+    pub(crate) batch: Vec<Entry<K, T>>,
+    /// Abandoned or expired.
+    pub(crate) dead: Vec<Entry<K, T>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State<K, T> {
+    max_batch: PerLane<NonZeroUsize>,
+    raise_after: Duration,
+    lanes: PerLane<Row<K, T>>,
+}
+
+#[derive(Debug)]
+struct Row<K, T> {
+    jobs: VecDeque<Entry<K, T>>,
+    served: Option<Instant>,
+    /// In seconds, as of `served`.
+    recent_wait: f64,
+}
+
+impl<K: PartialEq, T: Abandonable> State<K, T> {
+    pub(crate) fn new(max_batch: PerLane<NonZeroUsize>, raise_after: Duration) -> State<K, T> {
+        State {
+            max_batch,
+            raise_after,
+            lanes: PerLane::from_fn(|_| Row {
+                jobs: VecDeque::new(),
+                served: None,
+                recent_wait: 0.0,
+            }),
+        }
+    }
+
+    pub(crate) fn push(&mut self, lane: Lane, arrival: Arrival<K>, load: T) {
+        self.lanes[lane].jobs.push_back(Entry {
+            since: arrival.at,
+            arrival,
+            load,
+        });
+    }
+
+    /// The turn of the job of this stream that waits in the lane: a newer job takes it over by changing
+    /// the entry in place.
+    ///
+    /// In place and not at the end: a stream that speaks more often than it is served would otherwise
+    /// never reach the front.
+    pub(crate) fn turn_of(&mut self, lane: Lane, stream: StreamId) -> Option<&mut Entry<K, T>> {
+        let mut jobs = self.lanes[lane].jobs.iter_mut();
+        jobs.find(|job| job.arrival.stream == Some(stream))
+    }
+
+    /// Removes the dead.
+    pub(crate) fn sweep(&mut self, now: Instant) -> Vec<Entry<K, T>> {
+        let mut dead = Vec::new();
+        for lane in Lane::ALL {
+            let jobs = &mut self.lanes[lane].jobs;
+            // Mostly nobody is dead, and then nothing is moved.
+            if jobs.iter().any(|job| job.is_dead(now)) {
+                for job in mem::take(jobs) {
+                    if job.is_dead(now) {
+                        dead.push(job);
+                    } else {
+                        jobs.push_back(job);
+                    }
+                }
+            }
+        }
+        dead
+    }
+
+    /// Forms the next batch.
+    pub(crate) fn take(&mut self, now: Instant) -> Taken<K, T> {
+        let dead = self.sweep(now);
+        let Some(lane) = self.next_lane(now) else {
+            return Taken {
+                lane: Lane::Urgent,
+                batch: Vec::new(),
+                dead,
+            };
+        };
+        let row = &mut self.lanes[lane];
+        let batch = gather::take_batch(&mut row.jobs, self.max_batch[lane], |a, b| {
+            a.arrival.key == b.arrival.key
+        });
+        if let Some(front) = batch.first() {
+            let wait = now
+                .saturating_duration_since(front.arrival.at)
+                .as_secs_f64();
+            // A quarter at a time: follows a change within a few calls, ignores a single odd one.
+            row.recent_wait = 0.75 * row.recent_wait_at(now) + 0.25 * wait;
+        }
+        row.served = Some(now);
+        Taken { lane, batch, dead }
+    }
+
+    /// Empties the line.
+    pub(crate) fn take_all(&mut self) -> Vec<Entry<K, T>> {
+        Lane::ALL
+            .into_iter()
+            .flat_map(|lane| mem::take(&mut self.lanes[lane].jobs))
+            .collect()
+    }
+
+    pub(crate) fn n_waiting(&self, lane: Lane) -> usize {
+        self.lanes[lane].jobs.len()
+    }
+
+    pub(crate) fn oldest_wait(&self, lane: Lane, now: Instant) -> Duration {
+        let front = self.lanes[lane].jobs.front();
+        front.map_or(Duration::ZERO, |job| {
+            now.saturating_duration_since(job.since)
+        })
+    }
+
+    pub(crate) fn recent_wait(&self, lane: Lane, now: Instant) -> Duration {
+        Duration::from_secs_f64(self.lanes[lane].recent_wait_at(now))
+    }
+
+    /// The lane of the highest standing; of equals, the one whose oldest job is older.
+    fn next_lane(&self, now: Instant) -> Option<Lane> {
+        Lane::ALL
+            .into_iter()
+            .filter_map(|lane| {
+                let front = self.lanes[lane].jobs.front()?;
+                Some((lane, self.standing(lane, front.since, now), front.since))
+            })
+            .min_by_key(|&(_, standing, since)| (standing, since))
+            .map(|(lane, _, _)| lane)
+    }
+
+    /// 0 is the highest.
+    ///
+    /// A lane ages from when it was last served, not only from its oldest job. So a long line of old
+    /// background jobs gets one early batch each `raise_after`; by age alone it would overtake everybody
+    /// until it is empty.
+    fn standing(&self, lane: Lane, oldest: Instant, now: Instant) -> usize {
+        let aged_since = self.lanes[lane]
+            .served
+            .map_or(oldest, |served| served.max(oldest));
+        let age = now.saturating_duration_since(aged_since);
+        let n_raised = [self.raise_after, self.raise_after.saturating_mul(2)]
+            .into_iter()
+            .filter(|&limit| limit <= age)
+            .count();
+        (lane as usize).saturating_sub(n_raised)
+    }
+}
+
+impl<K, T> Row<K, T> {
+    fn recent_wait_at(&self, now: Instant) -> f64 {
+        let Some(served) = self.served else {
+            return 0.0;
+        };
+        let idle_s = now.saturating_duration_since(served).as_secs_f64();
+        self.recent_wait * (-idle_s / RECENT_HALF_LIFE_S).exp2()
+    }
+}
+
+#[cfg(test)]
+mod tests;
