@@ -182,6 +182,7 @@ class DownloadModels(unittest.TestCase):
         self.hub.ignore_range = True
         result = self.run_script("base")
         self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("damaged", result.stdout)
         self.assert_whole()
 
     def test_a_damaged_file_is_fetched_again(self):

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Sets up and runs everything that CI runs, cheapest first. Stops at the first step that fails and says which.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/test.sh [options]
+
+  --fast          only format, shell checks, lints and unit tests: for every save, not for a merge
+  --no-quickstart leave out the release build and the run of scripts/quickstart.sh
+  -h, --help      this text
+
+The whole takes about 15 minutes on two cores from nothing, a few when everything is built.
+USAGE
+}
+
+fast=0
+with_quickstart=1
+for argument in "$@"; do
+    case "$argument" in
+        --fast) fast=1 ;;
+        --no-quickstart) with_quickstart=0 ;;
+        -h | --help) usage && exit 0 ;;
+        *) printf 'error: unknown option %s\n\n' "$argument" >&2 && usage >&2 && exit 2 ;;
+    esac
+done
+
+python=${PYTHON:-python3}
+export CLIPPY_CONF_DIR=$PWD/services
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+export PYTHONDONTWRITEBYTECODE=1
+locked=()
+if [ "${CI:-}" = true ]; then
+    # A machine that builds once gains nothing from incremental compilation, and must build what was committed.
+    export CARGO_INCREMENTAL=0
+    locked=(--locked)
+fi
+
+# --- steps and their times ---
+
+counts=$(mktemp)
+output=$(mktemp)
+summary=""
+current=""
+current_began=0
+
+finish() {
+    local status=$?
+    trap - EXIT
+    if [ -n "$current" ]; then
+        summary+=$(printf '\n  %-12s %5s s  %s' "$current" $((SECONDS - current_began)) FAILED)
+    fi
+    printf '\n==> steps%s\n  %-12s %5s s\n' "$summary" "all" "$SECONDS"
+    [ "$status" = 0 ] || printf 'FAILED in: %s\n' "${current:-set-up}"
+    # One line that counts every test, Rust's and Python's.
+    awk '{ passed += $1; failed += $2; skipped += $3 }
+         END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$counts"
+    rm -f "$counts" "$output"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+step() { # name, command...
+    current=$1
+    current_began=$SECONDS
+    shift
+    printf '\n==> %s\n' "$current"
+    "$@"
+    summary+=$(printf '\n  %-12s %5s s' "$current" $((SECONDS - current_began)))
+    current=""
+}
+
+# Shows the output of a test runner and adds its closing lines up: cargo's `test result:`, unittest's `Ran` and `OK`.
+counting() {
+    local status=0
+    "$@" 2>&1 | tee "$output" || status=$?
+    awk '
+        /^test result:/ { print $4, $6, $8 }
+        /^Ran [0-9]+ test/ { ran = $2 }
+        /^(FAILED|OK)( \(|$)/ {
+            failed = skipped = 0
+            n = split($0, part, /[(,) ]+/)
+            for (i = 1; i <= n; i++) {
+                split(part[i], pair, "=")
+                if (pair[1] == "failures" || pair[1] == "errors") failed += pair[2]
+                if (pair[1] == "skipped") skipped += pair[2]
+            }
+            print ran - failed - skipped, failed, skipped
+        }' "$output" >>"$counts"
+    return "$status"
+}
+
+# --- what the steps do ---
+
+check_scripts() {
+    local shellcheck
+    shellcheck=$(command -v shellcheck || echo .native/bin/shellcheck)
+    "$shellcheck" scripts/*.sh .ci/run
+    # Byte-compiling finds syntax errors; the result is thrown away.
+    local file
+    for file in scripts/*.py tests/scripts/*.py; do
+        "$python" -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file"
+    done
+    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts -name '*.py' | wc -l) Python files are sound"
+}
+
+check_dependencies() {
+    if cargo deny --version >/dev/null 2>&1; then
+        cargo deny check --config scripts/deny.toml bans licenses sources
+    else
+        cargo metadata "${locked[@]}" --format-version=1 | "$python" scripts/check_licenses.py
+    fi
+}
+
+check_fuzz_targets() {
+    local manifest
+    for manifest in services/*/fuzz/Cargo.toml services/libs/*/fuzz/Cargo.toml; do
+        [ -f "$manifest" ] || continue
+        echo "$manifest"
+        CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/fuzz cargo check --quiet --manifest-path "$manifest"
+    done
+}
+
+build_docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc "${locked[@]}" --workspace --no-deps
+}
+
+# --- the order ---
+
+step set-up scripts/setup.sh --tests
+step format cargo fmt --all --check
+step scripts check_scripts
+step script-tests counting "$python" -m unittest discover -s tests/scripts
+step licences check_dependencies
+step clippy cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
+if [ "$fast" = 1 ]; then
+    step unit-tests counting cargo test "${locked[@]}" --workspace --lib --bins
+    exit 0
+fi
+step docs build_docs
+step fuzz-check check_fuzz_targets
+[ "$with_quickstart" = 0 ] || step quickstart scripts/quickstart.sh
+step tests counting cargo test "${locked[@]}" --workspace --no-fail-fast
