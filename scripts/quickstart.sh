@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --keep) keep=1 ;;
         --port=*) port=${1#*=} ;;
-        --port) port=${2:-} && shift ;;
+        --port) port=${2:-none} && shift ;;
         --file=*) recording=${1#*=} expected="" ;;
         --file) recording=${2:-} expected="" && shift ;;
         -h | --help) usage && exit 0 ;;
@@ -125,15 +125,16 @@ show_log() {
 
 transcribe_over_rest() {
     "$python" - "http://127.0.0.1:$port/v1/transcribe" "$recording" "$expected" <<'PYTHON'
-import json, os, sys, time, urllib.error, urllib.request
+import json, os, sys, time, urllib.error, urllib.request, uuid
 
 url, path, expected = sys.argv[1:]
 with open(path, "rb") as file:
     audio = file.read()
 name = os.path.basename(path).replace('"', "")
-head = f'--cut\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
+cut = uuid.uuid4().hex
+head = f'--{cut}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
 request = urllib.request.Request(
-    url, head + audio + b"\r\n--cut--\r\n", {"Content-Type": "multipart/form-data; boundary=cut"})
+    url, head + audio + f"\r\n--{cut}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={cut}"})
 no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 began = time.monotonic()
 try:
@@ -162,7 +163,12 @@ step 1 "Set up: native libraries and models"
 scripts/setup.sh
 
 step 2 "Build the server (release)"
-cargo build --release -p asr
+if [ "${CT2_FROM_SOURCE:-0}" = 1 ]; then
+    CMAKE=${CMAKE:-$(command -v cmake || echo "$PWD/.native/bin/cmake")} \
+        cargo build --release -p asr --no-default-features --features ct2-source
+else
+    cargo build --release -p asr
+fi
 binary=${CARGO_TARGET_DIR:-target}/release/asr
 
 step 3 "Start it"
