@@ -230,6 +230,8 @@ impl<M: Model> Queue<M> {
         };
         let mut line = self.lock();
         if line.is_closed {
+            drop(line);
+            self.metrics.became(lane, Outcome::Stopped);
             return Err(SubmitError::Stopped);
         }
         if let Some(turn) = replaces.and_then(|stream| line.state.turn_of(lane, stream)) {

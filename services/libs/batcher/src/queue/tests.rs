@@ -1,1 +1,401 @@
+//! The queue without workers: the tests take batches themselves, so nothing here depends on timing.
 
+use std::{
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::Weak,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use expect_test::{Expect, expect};
+use prometheus::{Registry, TextEncoder};
+
+use super::*;
+use crate::metrics::Families;
+
+/// Something to do when an input is dropped or a caller woken.
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+struct Input {
+    name: &'static str,
+    on_drop: Option<Hook>,
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        if let Some(hook) = &self.on_drop {
+            hook();
+        }
+    }
+}
+
+/// A model that no test here runs.
+enum Unused {}
+
+impl Model for Unused {
+    type Input = Input;
+    type Output = &'static str;
+    type Error = &'static str;
+    type Key = ();
+
+    fn key(_: &Input) {}
+
+    fn run(&mut self, _: &[Input]) -> Result<Vec<&'static str>, &'static str> {
+        match *self {}
+    }
+}
+
+type Outcome = Result<&'static str, CallError<&'static str>>;
+
+fn queue_with_places(places: PerLane<usize>) -> (Arc<Queue<Unused>>, Registry) {
+    let registry = Registry::new();
+    let metrics = Families::register(&registry, "t").unwrap().model("m");
+    let settings = Settings {
+        name: "m",
+        places,
+        max_batch: PerLane::all(NonZeroUsize::new(4).unwrap()),
+        workers: NonZeroUsize::MIN,
+        raise_after: Duration::from_secs(1),
+        max_panics_in_a_row: NonZeroUsize::MIN,
+    };
+    (Arc::new(Queue::new(&settings, metrics)), registry)
+}
+
+fn job(name: &'static str) -> Job<Input> {
+    let input = Input {
+        name,
+        on_drop: None,
+    };
+    Job::new(Lane::Normal, input)
+}
+
+fn names(batch: &[Queued<Unused>]) -> Vec<&'static str> {
+    batch.iter().map(|job| job.load.input.name).collect()
+}
+
+fn answer_all(queue: &Queue<Unused>, batch: Vec<Queued<Unused>>) {
+    for job in batch {
+        job.load.ticket.answer(Ok("yes"), &queue.metrics);
+    }
+}
+
+/// What a caller sees that looks once.
+fn look(answer: &mut Answer<&'static str, &'static str>) -> Poll<Outcome> {
+    Pin::new(answer).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn check_series(registry: &Registry, wanted: &str, expected: Expect) {
+    let text = TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap();
+    let seen: String = text
+        .lines()
+        .filter(|line| line.starts_with(wanted) && !line.ends_with(" 0"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    expected.assert_eq(&seen);
+}
+
+#[test]
+fn a_full_lane_refuses_and_the_others_do_not_care() {
+    let (queue, registry) = queue_with_places(PerLane {
+        urgent: 1,
+        normal: 2,
+        background: 0,
+    });
+    let _first = queue.submit(job("first")).unwrap();
+    let _second = queue.submit(job("second")).unwrap();
+    assert_eq!(
+        queue.submit(job("third")).unwrap_err(),
+        SubmitError::Full { capacity: 2 }
+    );
+    let urgent = Job {
+        lane: Lane::Urgent,
+        ..job("urgent")
+    };
+    let _urgent = queue.submit(urgent).unwrap();
+    let background = Job {
+        lane: Lane::Background,
+        ..job("background")
+    };
+    assert_eq!(
+        queue.submit(background).unwrap_err(),
+        SubmitError::Full { capacity: 0 }
+    );
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+        t_jobs_total{lane="background",model="m",outcome="refused"} 1
+        t_jobs_total{lane="normal",model="m",outcome="refused"} 1
+    "#]],
+    );
+    check_series(
+        &registry,
+        "t_queue_depth",
+        expect![[r#"
+        t_queue_depth{lane="normal",model="m"} 2
+        t_queue_depth{lane="urgent",model="m"} 1
+    "#]],
+    );
+}
+
+#[test]
+fn a_running_job_keeps_its_place_even_if_its_caller_has_gone() {
+    let (queue, registry) = queue_with_places(PerLane::all(1));
+    let answer = queue.submit(job("first")).unwrap();
+    let running = queue.next_batch().unwrap();
+    drop(answer);
+    assert_eq!(
+        queue.submit(job("second")).unwrap_err(),
+        SubmitError::Full { capacity: 1 }
+    );
+    let load = queue.load().normal;
+    assert_eq!((load.held, load.waiting), (1, 0));
+    answer_all(&queue, running);
+    assert_eq!(queue.load().normal.held, 0);
+    let _third = queue.submit(job("third")).unwrap();
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+        t_jobs_total{lane="normal",model="m",outcome="abandoned"} 1
+        t_jobs_total{lane="normal",model="m",outcome="refused"} 1
+    "#]],
+    );
+}
+
+#[test]
+fn a_waiting_job_whose_caller_has_gone_yields_its_place_when_it_is_needed() {
+    let (queue, registry) = queue_with_places(PerLane::all(1));
+    drop(queue.submit(job("first")).unwrap());
+    assert_eq!(queue.load().normal.held, 1);
+    let _second = queue.submit(job("second")).unwrap();
+    assert_eq!(queue.load().normal.held, 1);
+    assert_eq!(names(&queue.next_batch().unwrap()), ["second"]);
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+        t_jobs_total{lane="normal",model="m",outcome="abandoned"} 1
+    "#]],
+    );
+}
+
+#[test]
+fn an_expired_job_yields_its_place_when_it_is_needed_and_is_told() {
+    let (queue, registry) = queue_with_places(PerLane::all(1));
+    let mut first = queue
+        .submit(Job {
+            deadline: Some(Instant::now()),
+            ..job("first")
+        })
+        .unwrap();
+    assert_eq!(look(&mut first), Poll::Pending);
+    let _second = queue.submit(job("second")).unwrap();
+    assert_eq!(look(&mut first), Poll::Ready(Err(CallError::Expired)));
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+        t_jobs_total{lane="normal",model="m",outcome="expired"} 1
+    "#]],
+    );
+}
+
+#[test]
+fn the_dead_are_answered_before_a_batch_is_handed_out() {
+    let (queue, registry) = queue_with_places(PerLane::all(3));
+    let mut first = queue
+        .submit(Job {
+            deadline: Some(Instant::now()),
+            ..job("first")
+        })
+        .unwrap();
+    drop(queue.submit(job("second")).unwrap());
+    let _third = queue.submit(job("third")).unwrap();
+    let batch = queue.next_batch().unwrap();
+    assert_eq!(names(&batch), ["third"]);
+    assert_eq!(look(&mut first), Poll::Ready(Err(CallError::Expired)));
+    assert_eq!(queue.load().normal.held, 1);
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+        t_jobs_total{lane="normal",model="m",outcome="abandoned"} 1
+        t_jobs_total{lane="normal",model="m",outcome="expired"} 1
+    "#]],
+    );
+    check_series(&registry, "t_queue_depth", expect![[r#""#]]);
+}
+
+#[test]
+fn a_replacement_needs_no_place_of_its_own() {
+    let (queue, registry) = queue_with_places(PerLane::all(1));
+    let of_stream = |name, stream| Job {
+        replaces: Some(StreamId(stream)),
+        ..job(name)
+    };
+    let mut first = queue.submit(of_stream("first", 7)).unwrap();
+    let mut second = queue.submit(of_stream("second", 7)).unwrap();
+    assert_eq!(look(&mut first), Poll::Ready(Err(CallError::Replaced)));
+    let refused = queue.submit(of_stream("other", 8)).unwrap_err();
+    assert_eq!(refused, SubmitError::Full { capacity: 1 });
+    assert_eq!(
+        (queue.load().normal.held, queue.load().normal.waiting),
+        (1, 1)
+    );
+
+    let batch = queue.next_batch().unwrap();
+    assert_eq!(names(&batch), ["second"]);
+    answer_all(&queue, batch);
+    assert_eq!(look(&mut second), Poll::Ready(Ok("yes")));
+    assert_eq!(queue.load().normal.held, 0);
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+        t_jobs_total{lane="normal",model="m",outcome="answered"} 1
+        t_jobs_total{lane="normal",model="m",outcome="refused"} 1
+        t_jobs_total{lane="normal",model="m",outcome="replaced"} 1
+    "#]],
+    );
+}
+
+#[test]
+fn closing_answers_those_inside_and_refuses_the_rest() {
+    let (queue, registry) = queue_with_places(PerLane::all(3));
+    let mut running = queue.submit(job("running")).unwrap();
+    let batch = queue.next_batch().unwrap();
+    let mut waiting = queue.submit(job("waiting")).unwrap();
+    queue.close();
+    assert_eq!(look(&mut waiting), Poll::Ready(Err(CallError::Stopped)));
+    assert_eq!(queue.submit(job("late")).unwrap_err(), SubmitError::Stopped);
+    assert!(queue.next_batch().is_none());
+    assert_eq!(look(&mut running), Poll::Pending);
+    answer_all(&queue, batch);
+    assert_eq!(look(&mut running), Poll::Ready(Ok("yes")));
+    check_series(
+        &registry,
+        "t_jobs_total",
+        expect![[r#"
+            t_jobs_total{lane="normal",model="m",outcome="answered"} 1
+            t_jobs_total{lane="normal",model="m",outcome="stopped"} 2
+        "#]],
+    );
+    check_series(&registry, "t_queue_depth", expect![[r#""#]]);
+}
+
+#[test]
+fn the_last_handle_shuts_the_door() {
+    let (queue, _registry) = queue_with_places(PerLane::all(3));
+    let batcher = Batcher::new(Arc::clone(&queue));
+    let clone = batcher.clone();
+    let mut answer = batcher.submit(job("first")).unwrap();
+    drop(batcher);
+    assert_eq!(look(&mut answer), Poll::Pending);
+    assert_eq!(clone.load().normal.waiting, 1);
+    drop(clone);
+    assert_eq!(look(&mut answer), Poll::Ready(Err(CallError::Stopped)));
+}
+
+#[test]
+fn a_lost_ticket_does_not_leave_its_caller_waiting() {
+    let (queue, _registry) = queue_with_places(PerLane::all(1));
+    let mut answer = queue.submit(job("first")).unwrap();
+    drop(queue.next_batch().unwrap());
+    assert_eq!(look(&mut answer), Poll::Ready(Err(CallError::Stopped)));
+    assert_eq!(queue.load().normal.held, 0);
+}
+
+struct OnWake(Hook);
+
+impl Wake for OnWake {
+    fn wake(self: Arc<Self>) {
+        self.0();
+    }
+}
+
+/// Notes each time it is called, and whether the queue's lock was free and places were held then.
+fn spy(queue: &Arc<Queue<Unused>>) -> (Hook, Arc<Mutex<Vec<&'static str>>>) {
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let (queue, notes_there): (Weak<Queue<Unused>>, _) =
+        (Arc::downgrade(queue), Arc::clone(&notes));
+    let hook = Box::new(move || {
+        let queue = queue.upgrade().unwrap();
+        let note = match queue.line.try_lock() {
+            Err(_locked) => "under the lock",
+            Ok(_) if queue.places.held(Lane::Normal) == 0 => "no place held",
+            Ok(_) => "a place held",
+        };
+        notes_there.lock().unwrap().push(note);
+    });
+    (hook, notes)
+}
+
+#[test]
+fn who_sees_an_answer_finds_the_place_free() {
+    let (queue, _registry) = queue_with_places(PerLane::all(1));
+    let mut answer = queue.submit(job("first")).unwrap();
+    let (hook, notes) = spy(&queue);
+    let waker = Waker::from(Arc::new(OnWake(hook)));
+    assert_eq!(
+        Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)),
+        Poll::Pending
+    );
+    let batch = queue.next_batch().unwrap();
+    answer_all(&queue, batch);
+    assert_eq!(*notes.lock().unwrap(), ["no place held"]);
+}
+
+/// Submits an input and a caller that both watch what is done to them.
+#[track_caller]
+fn check_unlocked(deadline: Option<Instant>, leave: impl FnOnce(&Queue<Unused>)) {
+    let (queue, _registry) = queue_with_places(PerLane::all(1));
+    let (on_drop, dropped) = spy(&queue);
+    let watched = Job {
+        input: Input {
+            name: "watched",
+            on_drop: Some(on_drop),
+        },
+        lane: Lane::Normal,
+        deadline,
+        replaces: Some(StreamId(1)),
+    };
+    let mut answer = queue.submit(watched).unwrap();
+    let (on_wake, woken) = spy(&queue);
+    let waker = Waker::from(Arc::new(OnWake(on_wake)));
+    assert_eq!(
+        Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)),
+        Poll::Pending
+    );
+    leave(&queue);
+    for notes in [dropped, woken] {
+        let notes = notes.lock().unwrap();
+        assert_eq!(notes.len(), 1);
+        assert_ne!(notes[0], "under the lock");
+    }
+}
+
+#[test]
+fn nothing_of_a_callers_runs_under_the_lock() {
+    let now = Some(Instant::now());
+    check_unlocked(None, Queue::close);
+    check_unlocked(None, |queue| {
+        let newer = Job {
+            replaces: Some(StreamId(1)),
+            ..job("newer")
+        };
+        drop(queue.submit(newer));
+    });
+    check_unlocked(now, |queue| drop(queue.submit(job("needs the place"))));
+    check_unlocked(now, |queue| {
+        let urgent = Job {
+            lane: Lane::Urgent,
+            ..job("urgent")
+        };
+        let _answer = queue.submit(urgent).unwrap();
+        drop(queue.next_batch());
+    });
+}

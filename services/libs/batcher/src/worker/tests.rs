@@ -1,1 +1,461 @@
+//! Real threads with a scripted model. Order is made by gates that the model waits at, never by sleeping.
 
+use std::{thread, time::Instant};
+
+use self::scripted::{Act, Bench, Gate, Log, Scripted, job, settings, soon, start};
+use super::*;
+use crate::{error::CallError, lane::Lane, queue::Job};
+
+mod scripted;
+
+fn ended(reason: EndReason) -> Ended {
+    Ended {
+        model: "scripted",
+        worker: 0,
+        reason,
+    }
+}
+
+fn yes(name: &str) -> Result<String, CallError<String>> {
+    Ok(name.to_owned())
+}
+
+/// Submits jobs that are sure to share a call; `answers` and `calls` are what is expected.
+#[track_caller]
+fn check(
+    jobs: &[(&'static str, Act)],
+    answers: &[Result<String, CallError<String>>],
+    calls: &[&str],
+) {
+    let bench = start(1);
+    let (gate, first) = bench.occupy();
+    let pending: Vec<_> = jobs
+        .iter()
+        .map(|(name, act)| bench.submit(name, act.clone()))
+        .collect();
+    gate.open();
+    assert_eq!(soon(first), yes("Z"));
+    let given: Vec<_> = pending.into_iter().map(soon).collect();
+    assert_eq!(given, answers);
+    assert_eq!(bench.log.lines()[1..], *calls);
+    assert_eq!(bench.batcher.load().urgent.held, 0);
+}
+
+#[test]
+fn what_waits_while_a_call_runs_shares_the_next() {
+    check(
+        &[
+            ("a1", Act::Answer),
+            ("b1", Act::Answer),
+            ("a2", Act::Answer),
+        ],
+        &[yes("A1"), yes("B1"), yes("A2")],
+        &["a1 a2", "b1"],
+    );
+}
+
+#[test]
+fn one_that_panics_fails_alone() {
+    check(
+        &[("a1", Act::Answer), ("a2", Act::Panic), ("a3", Act::Answer)],
+        &[yes("A1"), Err(CallError::Panicked), yes("A3")],
+        &["a1 a2 a3", "a1", "a2", "a3"],
+    );
+}
+
+#[test]
+fn one_that_fails_fails_alone() {
+    check(
+        &[("a1", Act::Answer), ("a2", Act::Fail), ("a3", Act::Answer)],
+        &[
+            yes("A1"),
+            Err(CallError::Failed("no a2".to_owned())),
+            yes("A3"),
+        ],
+        &["a1 a2 a3", "a1", "a2", "a3"],
+    );
+}
+
+#[test]
+fn one_that_is_miscounted_fails_alone() {
+    check(
+        &[
+            ("a1", Act::Answer),
+            ("a2", Act::Miscount(0)),
+            ("a3", Act::Miscount(3)),
+        ],
+        &[
+            yes("A1"),
+            Err(CallError::Miscounted { n_outputs: 0 }),
+            Err(CallError::Miscounted { n_outputs: 3 }),
+        ],
+        &["a1 a2 a3", "a1", "a2", "a3"],
+    );
+}
+
+#[test]
+fn one_alone_is_not_tried_twice() {
+    check(
+        &[("a1", Act::Fail)],
+        &[Err(CallError::Failed("no a1".to_owned()))],
+        &["a1"],
+    );
+}
+
+#[test]
+fn a_call_that_only_fails_in_company_answers_everybody() {
+    check(
+        &[("a1", Act::Answer), ("a2", Act::Shy)],
+        &[yes("A1"), yes("A2")],
+        &["a1 a2", "a1", "a2"],
+    );
+}
+
+#[test]
+fn who_left_or_is_late_is_not_tried_again() {
+    let bench = start(1);
+    let (first_gate, _first) = bench.occupy();
+    let gate = Arc::new(Gate::default());
+    let stays = bench.submit("a1", Act::Wait(Arc::clone(&gate)));
+    let leaves = bench.submit("a2", Act::Answer);
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let is_late = bench
+        .batcher
+        .submit(Job {
+            deadline: Some(deadline),
+            ..job("a3", Act::Answer)
+        })
+        .unwrap();
+    let spoils = bench.submit("a4", Act::Fail);
+    first_gate.open();
+    gate.wait_for(1);
+    drop(leaves);
+    while Instant::now() < deadline {
+        thread::park_timeout(deadline - Instant::now());
+    }
+    gate.open();
+    assert_eq!(soon(stays), yes("A1"));
+    assert_eq!(soon(is_late), Err(CallError::Expired));
+    assert_eq!(soon(spoils), Err(CallError::Failed("no a4".to_owned())));
+    assert_eq!(bench.log.lines(), ["z", "a1 a2 a3 a4", "a1", "a4"]);
+}
+
+#[test]
+fn several_workers_share_the_queue() {
+    let bench = start(2);
+    let (gate, first) = bench.occupy();
+    // The first worker stands at the gate, so this answer comes from the other.
+    assert_eq!(soon(bench.submit("a1", Act::Answer)), yes("A1"));
+    let (other_gate, second) = bench.occupy();
+    let third = bench.submit("a2", Act::Answer);
+    gate.open();
+    assert_eq!(soon(first), yes("Z"));
+    assert_eq!(soon(third), yes("A2"));
+    other_gate.open();
+    assert_eq!(soon(second), yes("Z"));
+}
+
+#[test]
+fn a_model_that_only_panics_ends_its_worker() {
+    let mut bench = start(1);
+    for _ in 0..2 {
+        assert_eq!(
+            soon(bench.submit("a", Act::Panic)),
+            Err(CallError::Panicked)
+        );
+    }
+    let (gate, _occupied) = bench.occupy();
+    gate.open();
+    // A call that came back starts the count anew, and one that failed came back.
+    for act in [Act::Panic, Act::Panic, Act::Fail, Act::Panic, Act::Panic] {
+        assert!(soon(bench.submit("a", act)).is_err());
+    }
+    assert_eq!(
+        soon(bench.submit("a", Act::Panic)),
+        Err(CallError::Panicked)
+    );
+    assert_eq!(
+        soon(bench.workers.ended()),
+        ended(EndReason::TooManyPanics { in_a_row: 3 })
+    );
+    let refused = bench.batcher.submit(job("a", Act::Answer)).unwrap_err();
+    assert_eq!(refused, crate::SubmitError::Stopped);
+}
+
+#[test]
+fn when_the_last_worker_ends_those_in_line_are_told() {
+    let mut bench = start(1);
+    let (gate, _occupied) = bench.occupy();
+    // One key each, so that each is a batch of its own.
+    let panics = ["a", "b", "c"].map(|name| bench.submit(name, Act::Panic));
+    let left = bench.submit("d", Act::Answer);
+    gate.open();
+    for answer in panics {
+        assert_eq!(soon(answer), Err(CallError::Panicked));
+    }
+    assert_eq!(soon(left), Err(CallError::Stopped));
+    soon(bench.workers.ended());
+}
+
+#[test]
+fn while_another_worker_lives_the_queue_is_open() {
+    let mut bench = start(2);
+    let (gate, occupied) = bench.occupy();
+    for _ in 0..3 {
+        assert_eq!(
+            soon(bench.submit("a", Act::Panic)),
+            Err(CallError::Panicked)
+        );
+    }
+    let end = soon(bench.workers.ended());
+    assert_eq!(end.reason, EndReason::TooManyPanics { in_a_row: 3 });
+    let waiting = bench.submit("b", Act::Answer);
+    gate.open();
+    assert_eq!(soon(occupied), yes("Z"));
+    assert_eq!(soon(waiting), yes("B"));
+}
+
+#[test]
+fn a_model_lives_on_one_named_thread() {
+    struct Homebound(Log);
+
+    impl Homebound {
+        fn note(&self, what: &str) {
+            let thread = thread::current();
+            self.0.note(format!("{what} on {}", thread.name().unwrap()));
+        }
+    }
+
+    impl Drop for Homebound {
+        fn drop(&mut self) {
+            self.note("dropped");
+        }
+    }
+
+    impl Model for Homebound {
+        type Input = ();
+        type Output = ();
+        type Error = String;
+        type Key = ();
+
+        fn key((): &()) {}
+
+        fn run(&mut self, batch: &[()]) -> Result<Vec<()>, String> {
+            self.note("used");
+            Ok(batch.to_vec())
+        }
+    }
+
+    let log = Log::default();
+    let log_there = log.clone();
+    let (batcher, mut workers) = spawn(settings(1), Metrics::unregistered(), move |worker| {
+        let model = Homebound(log_there.clone());
+        model.note(&format!("built as {worker}"));
+        Ok(model)
+    });
+    soon(workers.ready()).unwrap();
+    soon(batcher.submit(Job::new(Lane::Normal, ())).unwrap()).unwrap();
+    drop(batcher);
+    assert_eq!(soon(workers.ended()), ended(EndReason::Stopped));
+    assert_eq!(
+        log.lines(),
+        [
+            "built as 0 on scripted-0",
+            "used on scripted-0",
+            "dropped on scripted-0"
+        ]
+    );
+}
+
+#[test]
+fn each_worker_builds_its_own() {
+    let log = Log::default();
+    let log_there = log.clone();
+    let (_batcher, mut workers) = spawn(settings(3), Metrics::unregistered(), move |worker| {
+        log_there.note(worker.to_string());
+        Ok(Scripted::new(&log_there))
+    });
+    soon(workers.ready()).unwrap();
+    let mut built = log.lines();
+    built.sort();
+    assert_eq!(built, ["0", "1", "2"]);
+}
+
+#[test]
+fn a_model_that_cannot_be_built_is_told() {
+    let (batcher, mut workers) = spawn(settings(1), Metrics::unregistered(), |_| {
+        Err::<Scripted, BuildError>("no such file".into())
+    });
+    let error = soon(workers.ready()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot build model `scripted` for worker 0"
+    );
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "no such file");
+    assert_eq!(soon(workers.ended()), ended(EndReason::NotBuilt));
+    let refused = batcher.submit(job("a", Act::Answer)).unwrap_err();
+    assert_eq!(refused, crate::SubmitError::Stopped);
+}
+
+#[test]
+fn a_panic_in_building_is_told() {
+    let build = |_| -> Result<Scripted, BuildError> { panic!("corrupt weights") };
+    let (_batcher, mut workers) = spawn(settings(1), Metrics::unregistered(), build);
+    let error = soon(workers.ready()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "building model `scripted` for worker 0 panicked: corrupt weights"
+    );
+    assert_eq!(soon(workers.ended()), ended(EndReason::NotBuilt));
+}
+
+#[test]
+fn a_job_may_come_before_its_model() {
+    let gate = Arc::new(Gate::default());
+    let gate_there = Arc::clone(&gate);
+    let (batcher, _workers) = spawn(settings(1), Metrics::unregistered(), move |_| {
+        gate_there.pass();
+        Ok(Scripted::new(&Log::default()))
+    });
+    let answer = batcher.submit(job("a", Act::Answer)).unwrap();
+    gate.open();
+    assert_eq!(soon(answer), yes("A"));
+}
+
+#[test]
+fn stopping_lets_the_running_finish_and_tells_those_in_line() {
+    let mut bench = start(1);
+    let (gate, running) = bench.occupy();
+    let waiting = bench.submit("a", Act::Answer);
+    bench.workers.stop();
+    assert_eq!(soon(waiting), Err(CallError::Stopped));
+    gate.open();
+    assert_eq!(soon(running), yes("Z"));
+    assert_eq!(soon(bench.workers.ended()), ended(EndReason::Stopped));
+    bench.workers.join();
+}
+
+#[test]
+fn joining_waits_for_the_running_call() {
+    let bench = start(1);
+    let (gate, running) = bench.occupy();
+    let Bench { workers, log, .. } = bench;
+    let log_there = log.clone();
+    let opener = Builder::new()
+        .spawn(move || {
+            log_there.note("open");
+            gate.open();
+        })
+        .unwrap();
+    workers.join();
+    log.note("joined");
+    opener.join().unwrap();
+    assert_eq!(log.lines(), ["z", "open", "joined"]);
+    assert_eq!(soon(running), yes("Z"));
+}
+
+#[test]
+fn handles_and_workers_may_be_dropped_in_any_order() {
+    let Bench {
+        batcher, workers, ..
+    } = start(2);
+    drop(workers);
+    let refused = batcher.submit(job("a", Act::Answer)).unwrap_err();
+    assert_eq!(refused, crate::SubmitError::Stopped);
+
+    let Bench {
+        batcher, workers, ..
+    } = start(2);
+    drop(batcher);
+    workers.join();
+}
+
+#[test]
+fn a_panic_outside_a_call_is_told() {
+    struct Brittle;
+
+    impl Drop for Brittle {
+        fn drop(&mut self) {
+            panic!("scripted");
+        }
+    }
+
+    impl Model for Brittle {
+        type Input = ();
+        type Output = ();
+        type Error = String;
+        type Key = ();
+
+        fn key((): &()) {}
+
+        fn run(&mut self, batch: &[()]) -> Result<Vec<()>, String> {
+            Ok(batch.to_vec())
+        }
+    }
+
+    let (batcher, mut workers) = spawn(settings(1), Metrics::unregistered(), |_| Ok(Brittle));
+    soon(workers.ready()).unwrap();
+    drop(batcher);
+    assert_eq!(soon(workers.ended()), ended(EndReason::Panicked));
+}
+
+#[test]
+fn the_watch_sees_calls_run_and_end() {
+    let bench = start(1);
+    let watch = bench.workers.watch();
+    assert_eq!((watch.progress(), watch.oldest_call()), (0, None));
+    let (gate, running) = bench.occupy();
+    assert_eq!(watch.progress(), 0);
+    assert!(watch.oldest_call().is_some());
+    gate.open();
+    soon(running).unwrap();
+    assert_eq!((watch.progress(), watch.oldest_call()), (1, None));
+    assert!(soon(bench.submit("a", Act::Panic)).is_err());
+    assert_eq!((watch.progress(), watch.oldest_call()), (2, None));
+}
+
+#[test]
+fn no_runtime_is_needed() {
+    let bench = start(1);
+    assert_eq!(bench.submit("a", Act::Answer).wait(), yes("A"));
+}
+
+#[test]
+fn what_a_call_took_is_measured() {
+    let registry = prometheus::Registry::new();
+    let families = crate::Families::register(&registry, "t").unwrap();
+    // Two models share the families.
+    let (batcher, _workers) = spawn(settings(1), families.model("one"), |_| {
+        Ok(Scripted::new(&Log::default()))
+    });
+    let _other = families.model("other");
+    assert!(
+        batcher
+            .submit(job("a", Act::Answer))
+            .unwrap()
+            .wait()
+            .is_ok()
+    );
+    assert!(batcher.submit(job("a", Act::Fail)).unwrap().wait().is_err());
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap();
+    let counts: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("_count") || line.starts_with("t_jobs"))
+        .filter(|line| !line.ends_with(" 0"))
+        .collect();
+    expect_test::expect![[r#"
+        [
+            "t_batch_size_count{model=\"one\"} 2",
+            "t_inference_seconds_count{stage=\"one\"} 2",
+            "t_jobs_total{lane=\"urgent\",model=\"one\",outcome=\"answered\"} 1",
+            "t_jobs_total{lane=\"urgent\",model=\"one\",outcome=\"failed\"} 1",
+            "t_queue_wait_seconds_count{lane=\"urgent\",model=\"one\"} 2",
+        ]
+    "#]]
+    .assert_debug_eq(&counts);
+    assert!(text.contains(r#"t_jobs_total{lane="urgent",model="other",outcome="answered"} 0"#));
+    assert!(text.contains(r#"t_batch_size_bucket{model="one",le="1"} 2"#));
+}
