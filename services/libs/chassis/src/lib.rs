@@ -8,3 +8,5 @@ pub mod auth;
 pub mod drain;
 pub mod readiness;
 pub mod settings;
+pub mod socket;
+pub mod task;

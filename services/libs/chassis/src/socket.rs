@@ -1,0 +1,543 @@
+//! One WebSocket: typed messages in, bounded messages out, and a polite end.
+//!
+//! ```text
+//! client ──frames──►  recv ──► Received::{Text, Binary, Fault, Gone}        the session's task
+//! client ◄─frames──  outbox ◄── send_text, send_binary, close, fail         (nobody else writes)
+//! ```
+//!
+//! Invariants:
+//! - No frame or message larger than `max_message_bytes` is held; what is larger ends the session with its error first.
+//! - No more than `max_outbox_bytes` wait for a slow reader (or one message, if that is larger). Then sending waits, so
+//!   the session stops reading, so the client's own TCP stops. After `slow_reader` the session ends. Nobody else waits.
+//! - A peer that is silent for two pings is gone; one that sends no message for `idle_timeout` is idle, and told so.
+//! - The connection stays open after our Close until the peer has answered, left, or let `close_timeout` pass, and what
+//!   still comes in is read and thrown away: closing over unread bytes would make TCP take back our last words.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::error::PayloadError;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{CloseReason, Item, Message, MessageStream, ProtocolError, Session};
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, Sleep};
+use wire::error::ErrorCode;
+
+use crate::api_error::{ApiError, Classify, rule};
+use crate::settings::Server;
+
+mod outbox;
+
+pub use actix_ws::CloseCode;
+pub use bytestring::ByteString;
+
+use outbox::{Body, Outbox};
+
+/// What a socket allows its peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest message, in one frame or in many.
+    pub max_message_bytes: usize,
+    /// Bytes that may wait for a slow reader.
+    pub max_outbox_bytes: usize,
+    /// How long they may wait.
+    pub slow_reader: Duration,
+    /// How often the peer is pinged.
+    pub ping_interval: Duration,
+    /// How long the peer may send no message.
+    pub idle_timeout: Duration,
+    /// How long the peer may take to answer a close.
+    pub close_timeout: Duration,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Received {
+    /// A whole text message.
+    Text(ByteString),
+    /// A whole binary message.
+    Binary(Bytes),
+    /// The peer broke a rule. Tell it, in the session's own words, and close; or call [`Socket::fail`].
+    Fault(Fault),
+    /// The peer has closed or vanished. Nothing more will come, and nothing more arrives there.
+    Gone(Gone),
+}
+
+/// How a peer left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// With a close frame, and perhaps a code.
+    Closed(Option<CloseCode>),
+    /// Without one: the connection broke.
+    Vanished,
+    /// It did not even answer pings.
+    Unresponsive,
+}
+
+/// A rule that the peer broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A frame or message is too large. The limit is in bytes.
+    #[error("a message may have at most {limit} bytes; send audio in smaller pieces")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A text message is not UTF-8.
+    #[error("a text message must be UTF-8; audio goes in binary messages")]
+    NotText,
+    /// The bytes are not WebSocket frames.
+    #[error("the WebSocket protocol was broken: {0}")]
+    Protocol(String),
+    /// No message came for too long.
+    #[error("no message came for {after:?}; send audio or a keepalive to stay connected")]
+    Idle {
+        /// The limit.
+        after: Duration,
+    },
+    /// The peer does not read what it is sent.
+    #[error("what was sent to this client stayed unread for {after:?}")]
+    SlowConsumer {
+        /// The limit.
+        after: Duration,
+    },
+}
+
+impl Classify for Fault {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Fault::TooLarge { .. } => ErrorCode::FrameTooLarge,
+            Fault::NotText | Fault::Protocol(_) => ErrorCode::ProtocolError,
+            Fault::Idle { .. } => ErrorCode::IdleTimeout,
+            Fault::SlowConsumer { .. } => ErrorCode::SlowConsumer,
+        }
+    }
+}
+
+/// Why a message could not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The peer has closed or vanished; there is nobody to tell.
+    #[error("the peer is gone")]
+    Gone,
+    /// The peer does not read. End the session with [`Socket::fail`] or [`Socket::close_for`].
+    #[error(transparent)]
+    Slow(Fault),
+}
+
+/// One connection, owned by its session's task. The only thing that writes to it.
+///
+/// Dropped without [`Socket::close`], it tells the peer of an internal error: that is a panic, or a bug.
+pub struct Socket {
+    session: Option<Session>,
+    /// `None` once the stream of frames cannot be followed any more; the server then throws away what still comes.
+    messages: Option<MessageStream>,
+    outbox: Outbox,
+    limits: Limits,
+    /// A message that comes in several frames.
+    partial: Option<Partial>,
+    gone: Option<Gone>,
+    last_heard: Instant,
+    last_active: Instant,
+    next_ping: Instant,
+    /// Armed for the earliest of three deadlines, which only ever move later: so it is looked at again when it fires and
+    /// not with every message.
+    timer: Pin<Box<Sleep>>,
+}
+
+struct Partial {
+    is_text: bool,
+    bytes: BytesMut,
+}
+
+impl Limits {
+    /// The limits that the settings say.
+    #[must_use]
+    pub fn of(server: &Server) -> Limits {
+        Limits {
+            max_message_bytes: server.max_frame_bytes.get(),
+            max_outbox_bytes: server.max_outbox_bytes.get(),
+            slow_reader: server.slow_reader,
+            ping_interval: server.ping_interval,
+            idle_timeout: server.idle_timeout,
+            close_timeout: server.close_timeout,
+        }
+    }
+}
+
+/// Upgrades a request. Refuse whatever can be refused before calling this, while HTTP can still say why.
+///
+/// Of the peer's sub-protocols the first that is in `protocols` is chosen. The response is the handler's answer; the
+/// socket goes into a task of its own, see [`crate::task::spawn`].
+///
+/// # Errors
+/// If the request is not a WebSocket handshake.
+pub fn upgrade(
+    request: &HttpRequest,
+    payload: web::Payload,
+    protocols: &[&str],
+    limits: Limits,
+) -> Result<(HttpResponse, Socket), ApiError> {
+    let handshake = actix_ws::handle_with_protocols(request, payload, protocols);
+    let (response, session, messages) = handshake.map_err(|error| {
+        ApiError::new(
+            ErrorCode::InvalidRequest,
+            format!("this address speaks WebSocket, and the request is no handshake: {error}"),
+        )
+    })?;
+    let outbox = Outbox::new(limits.max_outbox_bytes);
+    let response = response.map_body(|_, body| Body::wrap(body, &outbox));
+    let now = Instant::now();
+    let next_ping = now + limits.ping_interval;
+    let socket = Socket {
+        session: Some(session),
+        messages: Some(messages.max_frame_size(limits.max_message_bytes)),
+        outbox,
+        limits,
+        partial: None,
+        gone: None,
+        last_heard: now,
+        last_active: now,
+        next_ping,
+        timer: Box::pin(tokio::time::sleep_until(
+            next_ping.min(now + limits.idle_timeout),
+        )),
+    };
+    Ok((response, socket))
+}
+
+impl Socket {
+    /// Waits for the next message, pinging the peer meanwhile. To be polled all the time the session lives.
+    ///
+    /// Cancel safe: no message is lost when another arm of a `select!` is taken.
+    pub async fn recv(&mut self) -> Received {
+        loop {
+            if let Some(gone) = self.gone {
+                return Received::Gone(gone);
+            }
+            let Some(messages) = &mut self.messages else {
+                return Received::Gone(Gone::Vanished);
+            };
+            let received = tokio::select! {
+                received = messages.recv() => received,
+                () = &mut self.timer => {
+                    if let Some(end) = self.on_timer() {
+                        return end;
+                    }
+                    continue;
+                }
+            };
+            // No await from here on, or a message could be lost.
+            if let Some(received) = self.on_frame(received) {
+                return received;
+            }
+        }
+    }
+
+    /// Sends a text message, waiting for room if the peer reads slowly.
+    ///
+    /// # Errors
+    /// If the peer is gone or has been too slow for too long.
+    pub async fn send_text(&mut self, text: impl Into<ByteString>) -> Result<(), SendError> {
+        let text = text.into();
+        self.send(text.len(), Message::Text(text)).await
+    }
+
+    /// Sends a binary message, waiting for room if the peer reads slowly.
+    ///
+    /// # Errors
+    /// If the peer is gone or has been too slow for too long.
+    pub async fn send_binary(&mut self, bytes: impl Into<Bytes>) -> Result<(), SendError> {
+        let bytes = bytes.into();
+        self.send(bytes.len(), Message::Binary(bytes)).await
+    }
+
+    /// Counts as a message from the peer: for work that rightly takes longer than `idle_timeout`.
+    pub fn touch(&mut self) {
+        self.last_active = Instant::now();
+    }
+
+    /// Bytes that wait for the peer to read.
+    #[must_use]
+    pub fn n_waiting_bytes(&self) -> usize {
+        self.outbox.n_bytes()
+    }
+
+    /// Ends the session with an error in the native protocol: the message, then a close with the code of the table.
+    pub async fn fail(self, error: &ApiError) {
+        error.log();
+        let mut message = error.to_message(None);
+        message.recoverable = false;
+        let text = serde_json::to_string(&message).ok();
+        self.close_for(error.code(), text).await;
+    }
+
+    /// Ends the session because of `code`, after a last message in the session's own dialect.
+    pub async fn close_for(mut self, code: ErrorCode, last_words: Option<String>) {
+        if let Some(text) = last_words {
+            // There is always room for these: see `Outbox`.
+            self.push(text.len(), Message::Text(text.into()));
+        }
+        self.close(rule(code).close, code.as_str()).await;
+    }
+
+    /// Ends the session: a close frame, then up to `close_timeout` for the peer to answer.
+    ///
+    /// Also the right answer to [`Received::Gone`], which it makes short.
+    pub async fn close(mut self, code: CloseCode, reason: &str) {
+        self.push_close(code, reason);
+        if self.gone.is_some() {
+            return;
+        }
+        let deadline = Instant::now() + self.limits.close_timeout;
+        let gone = self.outbox.gone();
+        tokio::pin!(gone);
+        loop {
+            let messages = &mut self.messages;
+            let next = async {
+                match messages {
+                    Some(messages) => messages.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                received = next => match received {
+                    None | Some(Ok(Message::Close(_))) => return,
+                    // The frames cannot be followed any more: the server throws away what still comes.
+                    Some(Err(_)) => self.messages = None,
+                    Some(Ok(_)) => {}
+                },
+                () = &mut gone => return,
+                () = tokio::time::sleep_until(deadline) => return,
+            }
+        }
+    }
+
+    async fn send(&mut self, n_bytes: usize, message: Message) -> Result<(), SendError> {
+        if self.gone.is_some() {
+            return Err(SendError::Gone);
+        }
+        if !self.outbox.has_room(n_bytes) {
+            let room = self.outbox.room(n_bytes);
+            let waited = tokio::time::timeout(self.limits.slow_reader, room).await;
+            if waited.is_err() {
+                let after = self.limits.slow_reader;
+                return Err(SendError::Slow(Fault::SlowConsumer { after }));
+            }
+        }
+        if self.outbox.is_gone() {
+            self.gone = Some(Gone::Vanished);
+            return Err(SendError::Gone);
+        }
+        let Some(session) = &mut self.session else {
+            return Err(SendError::Gone);
+        };
+        self.outbox.add(n_bytes);
+        let sent = match message {
+            Message::Text(text) => session.text(text).await,
+            Message::Binary(bytes) => session.binary(bytes).await,
+            Message::Continuation(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Close(_)
+            | Message::Nop => Ok(()),
+        };
+        self.touch();
+        sent.map_err(|_closed| SendError::Gone)
+    }
+
+    /// Puts a message into the outbox at once; if there is no room at all, it is not sent.
+    fn push(&mut self, n_bytes: usize, message: Message) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let pushed = match message {
+            Message::Text(text) => session.text(text).now_or_never(),
+            Message::Ping(bytes) => session.ping(&bytes).now_or_never(),
+            Message::Pong(bytes) => session.pong(&bytes).now_or_never(),
+            Message::Binary(_) | Message::Continuation(_) | Message::Close(_) | Message::Nop => {
+                None
+            }
+        };
+        if matches!(pushed, Some(Ok(()))) {
+            self.outbox.add(n_bytes);
+        }
+    }
+
+    fn push_close(&mut self, code: CloseCode, reason: &str) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        let reason = CloseReason {
+            code,
+            description: (!reason.is_empty()).then(|| reason.to_owned()),
+        };
+        // Only a channel without room makes this wait, and the outbox keeps room for it.
+        if session.close(Some(reason)).now_or_never().is_none() {
+            tracing::debug!("the close frame found no room");
+        }
+    }
+
+    /// What is due: the end of the session, or nothing yet and the timer is armed anew.
+    fn on_timer(&mut self) -> Option<Received> {
+        let now = Instant::now();
+        let silent_until = self.last_heard + 2 * self.limits.ping_interval;
+        if silent_until <= now {
+            self.gone = Some(Gone::Unresponsive);
+            return Some(Received::Gone(Gone::Unresponsive));
+        }
+        let idle_until = self.last_active + self.limits.idle_timeout;
+        if idle_until <= now {
+            let after = self.limits.idle_timeout;
+            return Some(Received::Fault(Fault::Idle { after }));
+        }
+        if self.next_ping <= now {
+            self.next_ping = now + self.limits.ping_interval;
+            // A peer that leaves the outbox full gets no pings on top: `send` deals with it.
+            if self.outbox.has_room(0) {
+                self.push(0, Message::Ping(Bytes::new()));
+            }
+        }
+        let due = self.next_ping.min(idle_until).min(silent_until);
+        self.timer.as_mut().reset(due);
+        None
+    }
+
+    fn on_frame(&mut self, frame: Option<Result<Message, ProtocolError>>) -> Option<Received> {
+        let message = match frame {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Some(self.on_broken(&error)),
+            None => {
+                self.gone = Some(Gone::Vanished);
+                return Some(Received::Gone(Gone::Vanished));
+            }
+        };
+        self.last_heard = Instant::now();
+        match message {
+            Message::Text(text) => {
+                self.last_active = self.last_heard;
+                Some(Received::Text(text))
+            }
+            Message::Binary(bytes) => {
+                self.last_active = self.last_heard;
+                Some(Received::Binary(bytes))
+            }
+            Message::Continuation(item) => {
+                self.last_active = self.last_heard;
+                self.on_piece(item)
+            }
+            Message::Ping(bytes) => {
+                // A peer that pings and does not read gets no pongs: they are the least it leaves unread.
+                if self.outbox.has_room(bytes.len()) {
+                    self.push(bytes.len(), Message::Pong(bytes));
+                }
+                None
+            }
+            Message::Pong(_) | Message::Nop => None,
+            Message::Close(reason) => {
+                let code = reason.map(|it| it.code);
+                self.gone = Some(Gone::Closed(code));
+                self.push_close(code.unwrap_or(CloseCode::Normal), "");
+                Some(Received::Gone(Gone::Closed(code)))
+            }
+        }
+    }
+
+    /// One frame of a message that comes in several.
+    fn on_piece(&mut self, item: Item) -> Option<Received> {
+        let (bytes, is_last) = match item {
+            Item::FirstText(bytes) | Item::FirstBinary(bytes) if self.partial.is_some() => {
+                drop(bytes);
+                return Some(
+                    self.end_stream(Fault::Protocol("a message began inside another".to_owned())),
+                );
+            }
+            Item::FirstText(bytes) => {
+                let begun = BytesMut::new();
+                self.partial = Some(Partial {
+                    is_text: true,
+                    bytes: begun,
+                });
+                (bytes, false)
+            }
+            Item::FirstBinary(bytes) => {
+                let begun = BytesMut::new();
+                self.partial = Some(Partial {
+                    is_text: false,
+                    bytes: begun,
+                });
+                (bytes, false)
+            }
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+        };
+        let Some(partial) = &mut self.partial else {
+            return Some(self.end_stream(Fault::Protocol(
+                "a message went on that had not begun".to_owned(),
+            )));
+        };
+        if self.limits.max_message_bytes - partial.bytes.len() < bytes.len() {
+            let limit = self.limits.max_message_bytes;
+            return Some(self.end_stream(Fault::TooLarge { limit }));
+        }
+        // Copied, because a one-byte frame would otherwise keep the whole chunk alive that it came in.
+        partial.bytes.extend_from_slice(&bytes);
+        if !is_last {
+            return None;
+        }
+        let whole = self.partial.take()?;
+        if !whole.is_text {
+            return Some(Received::Binary(whole.bytes.freeze()));
+        }
+        match ByteString::try_from(whole.bytes.freeze()) {
+            Ok(text) => Some(Received::Text(text)),
+            Err(_) => Some(self.end_stream(Fault::NotText)),
+        }
+    }
+
+    fn on_broken(&mut self, error: &ProtocolError) -> Received {
+        let fault = match error {
+            ProtocolError::Overflow => Fault::TooLarge {
+                limit: self.limits.max_message_bytes,
+            },
+            ProtocolError::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => Fault::NotText,
+            ProtocolError::Io(io) if is_disconnect(io) => {
+                self.gone = Some(Gone::Vanished);
+                return Received::Gone(Gone::Vanished);
+            }
+            other => Fault::Protocol(other.to_string()),
+        };
+        self.end_stream(fault)
+    }
+
+    /// After this fault the next byte has no meaning.
+    fn end_stream(&mut self, fault: Fault) -> Received {
+        self.messages = None;
+        self.partial = None;
+        Received::Fault(fault)
+    }
+}
+
+/// The payload of an upgraded request ends with an error when the connection breaks.
+fn is_disconnect(error: &std::io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|it| it.downcast_ref::<PayloadError>());
+    inner.is_some()
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.push_close(CloseCode::Error, ErrorCode::Internal.as_str());
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket")
+            .field("gone", &self.gone)
+            .field("n_waiting_bytes", &self.n_waiting_bytes())
+            .finish_non_exhaustive()
+    }
+}
