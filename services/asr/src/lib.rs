@@ -1,1 +1,4 @@
 //! Speech in, text out.
+
+pub mod session;
+pub mod transcript;
