@@ -248,7 +248,10 @@ impl<M: Model> Queue<M> {
         let mut dead = Vec::new();
         if place.is_none() {
             // The places of those who have gone count only now that they are needed.
-            dead = line.sweep(arrival.at);
+            dead = line.state.sweep(arrival.at);
+            for job in &mut dead {
+                job.load.ticket.release();
+            }
             place = self.places.take(lane);
         }
         let submitted = match place {
@@ -293,9 +296,8 @@ impl<M: Model> Queue<M> {
         let mut line = self.lock();
         loop {
             let now = Instant::now();
-            let mut taken = line.state.take(now);
+            let taken = line.state.take(now);
             if !taken.batch.is_empty() || !taken.dead.is_empty() {
-                release(&mut taken.dead);
                 line.publish(&self.metrics);
                 drop(line);
                 self.dismiss(taken.dead, &CallError::Expired);
@@ -326,8 +328,7 @@ impl<M: Model> Queue<M> {
         // Order matters: shut the door before answering those inside, or a late caller waits for ever.
         let mut line = self.lock();
         line.is_closed = true;
-        let mut left = line.state.take_all();
-        release(&mut left);
+        let left = line.state.take_all();
         line.publish(&self.metrics);
         drop(line);
         self.arrived.notify_all();
@@ -350,23 +351,10 @@ impl<M: Model> Queue<M> {
 }
 
 impl<M: Model> Guarded<M> {
-    fn sweep(&mut self, now: Instant) -> Vec<Queued<M>> {
-        let mut dead = self.state.sweep(now);
-        release(&mut dead);
-        dead
-    }
-
     fn publish(&self, metrics: &Metrics) {
         for lane in Lane::ALL {
             metrics.waiting(lane, self.state.n_waiting(lane));
         }
-    }
-}
-
-/// Gives the places back under the lock, where the next job may want them; the answers come after it.
-fn release<M: Model>(jobs: &mut [Queued<M>]) {
-    for job in jobs {
-        job.load.ticket.release();
     }
 }
 
