@@ -125,8 +125,9 @@ show_log() {
 
 transcribe_over_rest() {
     "$python" - "http://127.0.0.1:$port/v1/transcribe" "$recording" "$expected" <<'PYTHON'
-import json, os, sys, time, urllib.error, urllib.request, uuid
+import json, os, signal, sys, time, urllib.error, urllib.request, uuid
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 url, path, expected = sys.argv[1:]
 with open(path, "rb") as file:
     audio = file.read()
@@ -141,6 +142,8 @@ try:
     answer = json.load(no_proxy.open(request, timeout=300))
 except urllib.error.HTTPError as error:
     sys.exit(f"error: {error.code} {error.read().decode('utf-8', 'replace')}")
+except OSError as error:
+    sys.exit(f"error: {error}")
 took = time.monotonic() - began
 for segment in answer["segments"]:
     print(f"  {segment['start']:6.2f} to {segment['end']:.2f} s  {segment['text'].strip()}")

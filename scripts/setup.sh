@@ -179,7 +179,7 @@ explain_source_build() {
     local cmake
     cmake=$(command -v cmake || (cd "$native/bin" && echo "$PWD/cmake"))
     say ""
-    say "CTranslate2 will be compiled with the server (10 to 30 minutes, once). CT2_FROM_SOURCE=1 scripts/quickstart.sh"
+    say "CTranslate2 will be compiled with the server (about five minutes on two cores, once). CT2_FROM_SOURCE=1 scripts/quickstart.sh"
     say "does it, or by hand:"
     say "  CMAKE=$cmake cargo build --release -p asr --no-default-features --features ct2-source"
 }
