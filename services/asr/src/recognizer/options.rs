@@ -17,7 +17,10 @@ pub enum Window {
 
 /// Options of one transcription. The names and the defaults are those of faster-whisper's sequential mode.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "one switch for each of the reference's switches")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one switch for each of the reference's switches"
+)]
 pub struct Options {
     /// Code such as `en`; `None` detects it from the first window.
     pub language: Option<String>,

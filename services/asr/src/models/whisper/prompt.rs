@@ -1,0 +1,156 @@
+//! The tokens that a window's decoding starts from.
+//!
+//! ```text
+//! [<|startofprev|> hotwords previous text] <|startoftranscript|> [<|language|> <|task|>] [<|notimestamps|>] [<|0.00|>] [prefix]
+//!  only if there are any                                          multilingual only       or timestamps      with a prefix
+//! ```
+//!
+//! Invariants:
+//! - A prompt leaves the decoder at least [`MIN_STEPS`] of its [`MAX_POSITIONS`] positions, except for a forced prefix.
+
+use super::tokenizer::Tokenizer;
+
+/// Positions of Whisper's decoder.
+pub const MAX_POSITIONS: usize = 448;
+/// The text before a window, its hotwords and its prefix may have so many tokens each.
+pub const MAX_CONTEXT: usize = MAX_POSITIONS / 2 - 1;
+/// Room kept for new text when hotwords and previous text together would fill the decoder.
+///
+/// The reference does not clamp their sum: with 223 tokens of each, its prompt is longer than the decoder.
+pub const MIN_STEPS: usize = 112;
+
+/// What to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// What was said, in its own language.
+    Transcribe,
+    /// What was said, in English.
+    Translate,
+}
+
+/// The language of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// The model writes only one.
+    Only,
+    /// Its token.
+    Token(u32),
+    /// The model decides in the same call.
+    Detect,
+}
+
+/// What a prompt is made of.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    pub hotwords: &'a [u32],
+    /// Text before the window; its last tokens are used.
+    pub previous: &'a [u32],
+    pub language: Language,
+    pub task: Task,
+    pub timestamps: bool,
+    /// Text that the transcript must begin with.
+    pub prefix: &'a [u32],
+}
+
+/// A prompt, and the places in it that decide which others may share its call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) language: Language,
+    pub(crate) task: Task,
+    pub(crate) sot_idx: usize,
+    /// From `<|startoftranscript|>` on, without the prefix.
+    pub(crate) n_task_tokens: usize,
+}
+
+impl Prompt {
+    pub fn new(tokenizer: &Tokenizer, parts: &Parts<'_>) -> Prompt {
+        let special = tokenizer.special();
+        let prefix = head(parts.prefix);
+        // A prefix is exact and hotwords are a hint, so the prefix wins.
+        let hotwords = if prefix.is_empty() {
+            head(parts.hotwords)
+        } else {
+            &[]
+        };
+        let n_task_tokens = if parts.language == Language::Only {
+            1
+        } else {
+            3
+        } + usize::from(!parts.timestamps);
+        let room = MAX_POSITIONS - MIN_STEPS - n_task_tokens - 1 - hotwords.len();
+        let previous = tail(parts.previous, MAX_CONTEXT.min(room));
+
+        let mut tokens = Vec::with_capacity(
+            1 + hotwords.len() + previous.len() + n_task_tokens + 1 + prefix.len(),
+        );
+        if !hotwords.is_empty() || !previous.is_empty() {
+            tokens.push(special.sot_prev);
+            tokens.extend_from_slice(hotwords);
+            tokens.extend_from_slice(previous);
+        }
+        let sot_idx = tokens.len();
+        tokens.push(special.sot);
+        match parts.language {
+            Language::Only => {}
+            Language::Token(token) => tokens.extend([token, task_token(tokenizer, parts.task)]),
+            // Any token of the right kind will do: the call puts the right one in its place.
+            Language::Detect => tokens.extend([special.sot + 1, task_token(tokenizer, parts.task)]),
+        }
+        if !parts.timestamps {
+            tokens.push(special.no_timestamps);
+        }
+        if !prefix.is_empty() {
+            if parts.timestamps {
+                tokens.push(tokenizer.timestamp_begin());
+            }
+            tokens.extend_from_slice(prefix);
+        }
+        Prompt {
+            tokens,
+            language: parts.language,
+            task: parts.task,
+            sot_idx,
+            n_task_tokens,
+        }
+    }
+
+    /// Puts in the language that was detected, if one was to be.
+    pub(crate) fn settle_language(&mut self, token: u32) {
+        if self.language == Language::Detect
+            && let Some(place) = self.tokens.get_mut(self.sot_idx + 1)
+        {
+            *place = token;
+            self.language = Language::Token(token);
+        }
+    }
+
+    /// Tokens that the decoder reads one by one, as if it had written them.
+    pub(crate) fn n_forced(&self) -> usize {
+        self.tokens.len() - self.sot_idx - self.n_task_tokens
+    }
+}
+
+/// `max_length` that lets CTranslate2 write `n_steps` tokens, forced ones included.
+///
+/// It takes half of what it is given, or what the prompt leaves of it, whichever is less.
+pub(crate) fn max_length_for(n_steps: usize, prompt: &Prompt) -> usize {
+    // The last task token is the decoder's first input, not part of the prompt that was read before.
+    let n_read = prompt.sot_idx + prompt.n_task_tokens - 1;
+    (2 * n_steps).max(n_steps + n_read).min(MAX_POSITIONS)
+}
+
+fn task_token(tokenizer: &Tokenizer, task: Task) -> u32 {
+    match task {
+        Task::Transcribe => tokenizer.special().transcribe,
+        Task::Translate => tokenizer.special().translate,
+    }
+}
+
+fn head(tokens: &[u32]) -> &[u32] {
+    &tokens[..tokens.len().min(MAX_CONTEXT)]
+}
+
+fn tail(tokens: &[u32], max: usize) -> &[u32] {
+    &tokens[tokens.len() - tokens.len().min(max)..]
+}
