@@ -1,12 +1,44 @@
 //! What every HTTP and WebSocket service stands on.
 //!
 //! A module belongs here only if all services use it and it would be the same in a service with no audio and no model.
+//!
+//! ```text
+//!              settings ──► Service (identity, drain, readiness, registry, places)
+//!                               │
+//!     ┌─────────────────────────┼───────────────────────────────┐
+//!   admin                    server                          watchdog
+//!  own port       access ► cors ► gate ► handler             systemd
+//!                                          │
+//!                              Admission, payload, socket
+//! ```
+//!
+//! The start and stop order is in [`server`]. Other invariants:
+//! - After start, settings do not change.
+//! - Every bound is a setting, and every refusal says which one it met.
 #![warn(missing_docs)]
 
+pub mod settings;
+
 pub mod api_error;
-pub mod auth;
 pub mod drain;
 pub mod readiness;
-pub mod settings;
+pub mod service;
+pub mod stop;
+pub mod telemetry;
+
+pub mod access;
+pub mod admin;
+pub mod auth;
+pub mod limits;
+pub mod request_id;
+pub mod server;
+
+pub mod payload;
 pub mod socket;
 pub mod task;
+
+pub mod watchdog;
+
+mod gpu;
+
+pub use service::{Identity, Service};

@@ -21,6 +21,8 @@ pub struct Readiness {
 
 #[derive(Default)]
 struct State {
+    /// Said before the drain begins, so that a balancer has time to notice.
+    is_leaving: bool,
     /// What is still awaited; a released latch leaves a hole.
     waiting: Vec<Option<&'static str>>,
     checks: Vec<Arc<Check>>,
@@ -63,14 +65,19 @@ impl Readiness {
         self.lock().checks.push(Arc::new(check));
     }
 
+    /// Makes the service unready for good, ahead of its drain.
+    pub fn leave(&self) {
+        self.lock().is_leaving = true;
+    }
+
     /// Why the service should not be sent work; empty when it is ready.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.drain.has_begun() {
+        let state = self.lock();
+        if state.is_leaving || self.drain.has_begun() {
             reasons.push("draining".to_owned());
         }
-        let state = self.lock();
         let waiting = state.waiting.iter().flatten();
         reasons.extend(waiting.map(|what| format!("waiting for {what}")));
         let checks = state.checks.clone();
@@ -153,6 +160,19 @@ mod tests {
         assert!(readiness.is_loaded(), "full is not the same as not loaded");
         full.store(false, Ordering::Relaxed);
         assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn unready_for_ever_once_leaving() {
+        let drain = Drain::new();
+        let readiness = Readiness::new(drain.clone());
+        readiness.leave();
+        assert_eq!(readiness.reasons(), ["draining"]);
+        assert!(
+            !drain.has_begun(),
+            "what comes in meanwhile is still served"
+        );
+        assert!(readiness.is_loaded());
     }
 
     #[test]

@@ -25,8 +25,6 @@ pub struct ServerRaw {
     pub max_connections: usize,
     /// Connections that the kernel holds until they are accepted.
     pub backlog: u32,
-    /// Connections per worker that may be in their handshake at a time.
-    pub max_handshakes: usize,
     /// Time in which the head of a request must arrive.
     pub header_timeout_ms: u64,
     /// Longest pause inside the body of a request.
@@ -75,7 +73,6 @@ impl ServerRaw {
             workers: 0,
             max_connections: 100,
             backlog: 1024,
-            max_handshakes: 256,
             header_timeout_ms: 5_000,
             body_timeout_ms: 15_000,
             request_timeout_ms: 600_000,
@@ -145,7 +142,6 @@ impl ServerRaw {
             workers: NonZeroUsize::new(self.workers),
             max_connections: problems.at_least_one("server.max_connections", self.max_connections),
             backlog: problems.in_range("server.backlog", self.backlog, 1..=65_535),
-            max_handshakes: problems.at_least_one("server.max_handshakes", self.max_handshakes),
             header_timeout: problems.some_ms("server.header_timeout_ms", self.header_timeout_ms),
             body_timeout: problems.some_ms("server.body_timeout_ms", self.body_timeout_ms),
             request_timeout: problems.some_ms("server.request_timeout_ms", self.request_timeout_ms),
@@ -201,7 +197,6 @@ pub struct Server {
     pub workers: Option<NonZeroUsize>,
     pub max_connections: NonZeroUsize,
     pub backlog: u32,
-    pub max_handshakes: NonZeroUsize,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub request_timeout: Duration,
