@@ -21,10 +21,10 @@ use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError as _, web};
+use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError as _};
 use bytes::Bytes;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 use wire::error::ErrorCode;
 
 use crate::admin;
@@ -286,63 +286,6 @@ pub(crate) async fn not_found(request: actix_web::HttpRequest) -> HttpResponse {
     HttpResponse::from_error(ApiError::new(code, message))
 }
 
-/// Extractors that refuse as we do.
-pub(crate) fn extractors(config: &mut web::ServiceConfig, max_json_bytes: usize) {
-    use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError, UrlencodedError};
-
-    let json = web::JsonConfig::default()
-        .limit(max_json_bytes)
-        .error_handler(|error, _| {
-            let code = match &error {
-                JsonPayloadError::OverflowKnownLength { .. }
-                | JsonPayloadError::Overflow { .. } => ErrorCode::PayloadTooLarge,
-                JsonPayloadError::Deserialize(inner) if inner.is_data() => {
-                    ErrorCode::InvalidParameter
-                }
-                JsonPayloadError::ContentType => ErrorCode::InvalidRequest,
-                // The enum is not ours and grows; whatever else it says, it was no JSON.
-                _ => ErrorCode::InvalidJson,
-            };
-            let message = match &error {
-                JsonPayloadError::Deserialize(inner) => inner.to_string(),
-                JsonPayloadError::ContentType => {
-                    "this needs `content-type: application/json`".to_owned()
-                }
-                other => other.to_string(),
-            };
-            ApiError::new(code, message).into()
-        });
-    let query = web::QueryConfig::default().error_handler(|error, _| {
-        let QueryPayloadError::Deserialize(inner) = &error else {
-            return ApiError::new(ErrorCode::InvalidRequest, error.to_string()).into();
-        };
-        ApiError::new(ErrorCode::InvalidParameter, inner.to_string()).into()
-    });
-    let path = web::PathConfig::default().error_handler(|error, _| {
-        let message = match &error {
-            PathError::Deserialize(inner) => inner.to_string(),
-            other => other.to_string(),
-        };
-        ApiError::new(ErrorCode::InvalidParameter, message).into()
-    });
-    let form = web::FormConfig::default()
-        .limit(max_json_bytes)
-        .error_handler(|error, _| {
-            let code = match &error {
-                UrlencodedError::Overflow { .. } => ErrorCode::PayloadTooLarge,
-                // As above: whatever else it says, the form cannot be understood.
-                _ => ErrorCode::InvalidRequest,
-            };
-            ApiError::new(code, error.to_string()).into()
-        });
-    config
-        .app_data(json)
-        .app_data(query)
-        .app_data(path)
-        .app_data(form)
-        .app_data(web::PayloadConfig::new(max_json_bytes));
-}
-
 /// A body that keeps the drain waiting until it is sent or dropped.
 struct Held {
     inner: BoxBody,
@@ -372,10 +315,4 @@ impl MessageBody for Held {
             .try_into_bytes()
             .map_err(|inner| Held { inner, _guard })
     }
-}
-
-/// The span of the request that is being handled, for what outlives it: a WebSocket session.
-#[must_use]
-pub fn current_span() -> Span {
-    Span::current()
 }

@@ -39,6 +39,7 @@ pub mod task;
 
 pub mod watchdog;
 
+mod extract;
 mod gpu;
 
 pub use service::{Identity, Service};

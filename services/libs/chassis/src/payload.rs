@@ -92,6 +92,10 @@ where
 
 /// What a broken body means to the client. `max_bytes` is the limit that it met.
 #[must_use]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enum is not ours and grows"
+)]
 pub fn error(error: &PayloadError, max_bytes: usize) -> ApiError {
     match error {
         PayloadError::Overflow => ApiError::new(
@@ -102,7 +106,7 @@ pub fn error(error: &PayloadError, max_bytes: usize) -> ApiError {
             ErrorCode::RequestTimeout,
             "the body stopped coming before it was complete",
         ),
-        // The enum is not ours and grows: whatever else happens to a body, it cannot be read.
+        // Whatever else happens to a body, it cannot be read.
         other => ApiError::new(
             ErrorCode::InvalidRequest,
             format!("the body could not be read: {other}"),

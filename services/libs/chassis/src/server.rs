@@ -27,11 +27,11 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, dev, http, web};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::access::{access, extractors, gate, not_found};
+use crate::access::{access, gate, not_found};
 use crate::service::Service;
 use crate::settings;
 use crate::stop::Stop;
-use crate::{admin, request_id, watchdog};
+use crate::{admin, extract, request_id, watchdog};
 
 /// Connections above `max_connections` that a worker accepts, to tell them that it is full.
 const ROOM_TO_REFUSE: usize = 512;
@@ -126,7 +126,7 @@ where
         );
         App::new()
             .app_data(web::Data::new(shared.clone()))
-            .configure(move |config| extractors(config, max_json_bytes))
+            .configure(move |config| extract::configure(config, max_json_bytes))
             .configure(admin::routes)
             .configure(routes.clone())
             .default_service(web::to(not_found))
@@ -241,6 +241,10 @@ fn drain(service: &Service, handle: &ServerHandle) -> impl Future<Output = usize
 }
 
 /// Takes a port and says in words why it cannot be had. `key` is the setting that names the port.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kinds are not ours and grow"
+)]
 pub(crate) fn listen(
     address: SocketAddr,
     key: &'static str,
@@ -263,7 +267,6 @@ pub(crate) fn listen(
         io::ErrorKind::AddrInUse => BindError::Busy { address, key },
         io::ErrorKind::PermissionDenied => BindError::Forbidden { address, key },
         io::ErrorKind::AddrNotAvailable => BindError::NotOurs { address },
-        // The kinds are not ours and grow.
         _ => BindError::Other { address, reason },
     })
 }

@@ -227,7 +227,8 @@ impl Reader<'_> {
                 }
                 // `section:` with nothing below it, as is left when every line is commented out.
                 Value::Null => {}
-                other => {
+                other
+                @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                     let message = format!(
                         "`{key}` is a section: its settings are written below it. Given: {other}"
                     );
@@ -322,12 +323,9 @@ impl Reader<'_> {
 /// The ways a value may be read, the likeliest first. Variables and arguments are always text; YAML is mostly typed.
 fn readings(value: &Value, default: &Value) -> Vec<Value> {
     let Value::String(text) = value else {
-        let as_text = match value {
-            Value::Bool(_) | Value::Number(_) if default.is_string() || default.is_null() => {
-                Some(Value::String(value.to_string()))
-            }
-            _ => None,
-        };
+        let is_scalar = value.is_boolean() || value.is_number();
+        let may_be_text = default.is_string() || default.is_null();
+        let as_text = (is_scalar && may_be_text).then(|| Value::String(value.to_string()));
         return [value.clone()].into_iter().chain(as_text).collect();
     };
     let text = text.trim();

@@ -149,8 +149,9 @@ impl MessageBody for Body {
                     self.shared.hand_on(chunk.len());
                     return Poll::Ready(Some(Ok(chunk)));
                 }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(None) => self.has_ended = true,
-                other => return other,
+                Poll::Pending => return Poll::Pending,
             }
         }
         // A body that ends makes the server close, over whatever the peer has still in flight. So it ends only when the
