@@ -38,6 +38,43 @@
 //! | jobs of a stream waiting in a lane, with [`Job::replaces`] | 1 | the newer one takes over |
 //! | jobs in a call, by lane | [`Settings::max_batch`] | the rest wait for the next call |
 //! | replies | one per job, in a cell made with the job | cannot be full |
+//!
+//! # Example
+//!
+//! ```
+//! use std::{num::NonZeroUsize, time::Duration};
+//! use batcher::{Job, Lane, Metrics, Model, PerLane, Settings, spawn};
+//!
+//! struct Lengths;
+//!
+//! impl Model for Lengths {
+//!     type Input = String;
+//!     type Output = usize;
+//!     type Error = String;
+//!     type Key = ();
+//!
+//!     fn key(_: &String) {}
+//!
+//!     fn run(&mut self, batch: &[String]) -> Result<Vec<usize>, String> {
+//!         Ok(batch.iter().map(String::len).collect())
+//!     }
+//! }
+//!
+//! let settings = Settings {
+//!     name: "lengths",
+//!     places: PerLane::all(64),
+//!     max_batch: PerLane::all(NonZeroUsize::new(8).unwrap()),
+//!     workers: NonZeroUsize::MIN,
+//!     raise_after: Duration::from_secs(2),
+//!     max_panics_in_a_row: NonZeroUsize::new(3).unwrap(),
+//! };
+//! let (lengths, workers) = spawn(settings, Metrics::unregistered(), |_worker| Ok(Lengths));
+//! let answer = lengths.submit(Job::new(Lane::Urgent, "four".to_owned()))?;
+//! // In async code: `answer.await`.
+//! assert_eq!(answer.wait(), Ok(4));
+//! workers.join();
+//! # Ok::<(), batcher::SubmitError>(())
+//! ```
 #![warn(missing_docs)]
 
 pub mod error;
