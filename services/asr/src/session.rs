@@ -133,6 +133,8 @@ impl Session {
             self.take(event);
             self.listen();
             self.deliver();
+        }
+        if self.phase != Phase::Closed {
             self.forget();
         }
         mem::take(&mut self.desk.actions)
@@ -581,8 +583,6 @@ impl Session {
     }
 
     fn forget(&mut self) {
-        // Half a second at a time, to spare the edge.
-        const STEP: u64 = RATE_HZ / 2;
         let judged = self.turn.as_ref().map(|it| {
             it.audio_start
                 .max(self.inbox.heard.saturating_sub(turn::JUDGED))
@@ -592,7 +592,7 @@ impl Session {
             Slot::TurnEnd(_) | Slot::Finalized(_) | Slot::Closed => None,
         });
         let before = pieces.chain(judged).fold(self.next_start(), u64::min);
-        if self.forgotten + STEP <= before {
+        if self.forgotten + policy::FORGET_STEP <= before {
             self.forgotten = before;
             self.desk.actions.push(Action::Forget { before });
         }

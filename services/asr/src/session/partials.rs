@@ -163,8 +163,19 @@ impl Agreement {
         let heard = units(text);
         let n = heard.len().min(self.stable.len());
         let agrees = self.holds_so_far(text);
-        let rest = self.stable.split_off(n);
-        let shown = self.shown_of(&heard);
+        let mut rest = self.stable.split_off(n);
+        let shown = match rest.first_mut() {
+            // Marks that were withheld stand before the next stable word, and belong to the word before it.
+            Some(next) if n > 0 => {
+                let begins = |c: char| c.is_alphanumeric() || c.is_whitespace();
+                let marks: String = next
+                    .text
+                    .drain(..next.text.find(begins).unwrap_or(0))
+                    .collect();
+                self.stable_text() + &marks
+            }
+            Some(_) | None => self.shown_of(&heard),
+        };
         self.stable = rest;
         self.last.clear();
         let composed = if agrees {
@@ -377,6 +388,17 @@ mod tests {
             (" three house".into(), " three house".into())
         );
         assert_eq!(agreement.stable_text(), "");
+    }
+
+    #[test]
+    fn marks_stay_with_their_word_when_the_text_is_parted() {
+        let mut agreement = Agreement::default();
+        for hypothesis in [" no,", " no,", " no, oh", " no, oh dear"] {
+            agreement.observe(hypothesis).unwrap();
+        }
+        assert_eq!(agreement.stable_text(), " no, oh");
+        assert_eq!(agreement.commit(" no,").0, " no,");
+        assert_eq!(agreement.stable_text(), " oh");
     }
 
     #[test]

@@ -127,10 +127,16 @@ impl Policy {
     ///
     /// An edge that stops reading at a lower [`Progress::retained`](super::Progress::retained) would wait for ever.
     pub fn least_history(&self) -> u64 {
-        let piece = samples(self.max_piece) + samples(self.stop) + samples(self.pre_roll);
-        piece.max(super::turn::JUDGED) + 2 * self.method.frame_samples()
+        let piece =
+            samples(self.max_piece).max(RATE_HZ) + samples(self.stop) + samples(self.start_gap);
+        let begin = samples(self.pre_roll) + samples(self.start);
+        let frames = 2 * self.method.frame_samples();
+        (piece + begin + frames).max(super::turn::JUDGED) + FORGET_STEP + frames
     }
 }
+
+/// Audio is forgotten this much at a time, to spare the edge.
+pub(super) const FORGET_STEP: u64 = RATE_HZ / 2;
 
 /// `duration` in samples, to the nearest.
 pub(super) fn samples(duration: Duration) -> u64 {

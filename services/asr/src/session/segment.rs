@@ -103,7 +103,7 @@ impl Segment {
             }
             piece.seal();
         }
-        self.end = Some(end);
+        self.end = Some(end.max(self.start));
         self.fold();
     }
 

@@ -28,6 +28,10 @@ impl Waiting {
             Waiting::Transcribe(it) => it.job,
         }
     }
+
+    fn is_draft(&self) -> bool {
+        matches!(self, Waiting::Transcribe(it) if it.purpose == Purpose::Draft)
+    }
 }
 
 /// The paper edge.
@@ -44,22 +48,25 @@ pub(super) struct Rig {
     pub(super) verdicts: VecDeque<u8>,
     /// What the recogniser says, in place of what was spoken.
     pub(super) texts: VecDeque<String>,
+    /// Jobs nobody waits for any more. Their answers may still come.
+    pub(super) cancelled: Vec<JobId>,
     pub(super) log: String,
-    pub(super) logs_jobs: bool,
+    rate_hz: u32,
 }
 
 impl Rig {
     pub(super) fn new(policy: Policy) -> Rig {
-        let session = Session::new(
-            &policy,
-            Clock {
-                rate_hz: 16_000,
-                start_sample: 0,
-            },
-        );
+        Rig::at_rate(policy, 16_000)
+    }
+
+    pub(super) fn at_rate(policy: Policy, rate_hz: u32) -> Rig {
+        let clock = Clock {
+            rate_hz,
+            start_sample: 0,
+        };
         Rig {
+            session: Session::new(&policy, clock),
             policy,
-            session,
             spoken: Vec::new(),
             waiting: VecDeque::new(),
             messages: Vec::new(),
@@ -68,29 +75,87 @@ impl Rig {
             forgotten: 0,
             verdicts: VecDeque::new(),
             texts: VecDeque::new(),
+            cancelled: Vec::new(),
             log: String::new(),
-            logs_jobs: true,
+            rate_hz,
         }
     }
 
     pub(super) fn on(&mut self, event: Event) {
         for action in self.session.on(event) {
+            assert!(
+                !self.is_closed(),
+                "nothing happens after the end: {action:?}"
+            );
             self.note(&action);
             match action {
-                Action::Judge { job, range } => self.waiting.push_back(Waiting::Judge(job, range)),
-                Action::Transcribe(it) => self.waiting.push_back(Waiting::Transcribe(it)),
-                Action::Cancel { job } => self.waiting.retain(|it| it.id() != job),
-                Action::Forget { before } => self.forgotten = before,
+                Action::Judge { job, range } => {
+                    self.check_range(&range, 8);
+                    self.waiting.push_back(Waiting::Judge(job, range));
+                }
+                Action::Transcribe(it) => {
+                    self.check_range(&it.range, 30);
+                    self.waiting.push_back(Waiting::Transcribe(it));
+                }
+                Action::Cancel { job } => {
+                    let idx = self.waiting.iter().position(|it| it.id() == job);
+                    self.waiting
+                        .remove(idx.expect("what is cancelled is awaited"));
+                    self.cancelled.push(job);
+                }
+                Action::Forget { before } => {
+                    assert!(
+                        self.forgotten < before && before <= self.received,
+                        "{before}"
+                    );
+                    self.forgotten = before;
+                }
                 Action::Emit(message) => self.messages.push(message),
             }
         }
+        let n_judges = self
+            .waiting
+            .iter()
+            .filter(|it| matches!(it, Waiting::Judge(..)))
+            .count();
+        let n_drafts = self.waiting.iter().filter(|it| it.is_draft()).count();
+        assert!(n_judges <= 1 && n_drafts <= 1, "{:?}", self.waiting);
+        let totals = self.session.totals();
+        assert_eq!(
+            totals.received,
+            totals.transcribed + totals.silence + totals.discarded + totals.buffered()
+        );
+    }
+
+    fn check_range(&self, range: &Range<u64>, most_seconds: u64) {
+        assert!(
+            range.start < range.end && range.end <= self.received,
+            "{range:?} of {}",
+            self.received
+        );
+        assert!(
+            self.forgotten <= range.start,
+            "{range:?} was forgotten up to {}",
+            self.forgotten
+        );
+        assert!(
+            range.end - range.start <= most_seconds * RATE_HZ,
+            "{range:?} is too long"
+        );
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.messages.last(), Some(Message::Closed(_)))
     }
 
     pub(super) fn receive(&mut self, n_samples: u64) {
         self.received += n_samples;
+        // A resampler hands out a sample when it has heard all that belongs to it.
+        let client_samples = (self.received * u64::from(self.rate_hz)).div_ceil(16_000);
+        let until = self.received;
         self.on(Event::Received {
-            until: self.received,
-            client_samples: self.received,
+            until,
+            client_samples,
         });
     }
 
@@ -202,7 +267,7 @@ impl Rig {
 
     fn note(&mut self, action: &Action) {
         let line = match action {
-            Action::Judge { range, .. } if self.logs_jobs => {
+            Action::Judge { range, .. } => {
                 format!("  judge {}", self.span(range))
             }
             Action::Transcribe(Transcribe {
@@ -211,7 +276,7 @@ impl Rig {
                 prefix,
                 context,
                 ..
-            }) if self.logs_jobs => {
+            }) => {
                 let mut line = format!(
                     "  {} {}",
                     format!("{purpose:?}").to_lowercase(),
@@ -225,7 +290,7 @@ impl Rig {
                 }
                 line
             }
-            Action::Cancel { job } if self.logs_jobs => {
+            Action::Cancel { job } => {
                 let what = match self.waiting.iter().find(|it| it.id() == *job) {
                     Some(Waiting::Judge(_, range)) => format!("judge {}", self.span(range)),
                     Some(Waiting::Transcribe(it)) => {
@@ -239,10 +304,7 @@ impl Rig {
                 };
                 format!("  cancel {what}")
             }
-            Action::Judge { .. }
-            | Action::Transcribe(_)
-            | Action::Cancel { .. }
-            | Action::Forget { .. } => return,
+            Action::Forget { .. } => return,
             Action::Emit(message) => self.line(message),
         };
         writeln!(self.log, "{line}").unwrap();
