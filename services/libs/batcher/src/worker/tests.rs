@@ -183,6 +183,34 @@ fn a_model_that_only_panics_ends_its_worker() {
 }
 
 #[test]
+fn a_model_that_answers_the_others_is_not_broken() {
+    // Three batches in a row, of a key each.
+    check(
+        &[
+            ("a1", Act::Panic),
+            ("a2", Act::Answer),
+            ("b1", Act::Panic),
+            ("b2", Act::Answer),
+            ("c1", Act::Panic),
+            ("c2", Act::Answer),
+            ("d", Act::Answer),
+        ],
+        &[
+            Err(CallError::Panicked),
+            yes("A2"),
+            Err(CallError::Panicked),
+            yes("B2"),
+            Err(CallError::Panicked),
+            yes("C2"),
+            yes("D"),
+        ],
+        &[
+            "a1 a2", "a1", "a2", "b1 b2", "b1", "b2", "c1 c2", "c1", "c2", "d",
+        ],
+    );
+}
+
+#[test]
 fn when_the_last_worker_ends_those_in_line_are_told() {
     let mut bench = start(1);
     let (gate, _occupied) = bench.occupy();
