@@ -1,0 +1,327 @@
+//! Whisper's log-mel spectrogram, for Whisper and for Smart Turn.
+//!
+//! *Invariants*
+//!
+//! - Whisper's features equal faster-whisper's to 1e-4, Smart Turn's equal Hugging Face's to 1e-4.
+//! - The loudest point of the whole array handed in sets its floor: features of a part are not a part of the
+//!   features.
+//! - A plan is built once, shared by reference, and never changes.
+
+mod filters;
+mod logarithm;
+
+use std::f64::consts::TAU;
+use std::fmt;
+use std::sync::Arc;
+
+use realfft::num_complex::Complex32;
+use realfft::{RealFftPlanner, RealToComplex};
+
+use filters::Filters;
+use logarithm::log10;
+
+/// Samples from one frame to the next: 10 ms at 16 kHz.
+pub const HOP: usize = 160;
+/// Mel bands that Smart Turn wants.
+pub const SMART_TURN_MELS: usize = 80;
+/// Frames that Smart Turn wants: 8 s.
+pub const SMART_TURN_FRAMES: usize = 800;
+/// Samples that Smart Turn hears: 8 s at 16 kHz.
+pub const SMART_TURN_SAMPLES: usize = SMART_TURN_FRAMES * HOP;
+
+/// Samples in one frame: 25 ms at 16 kHz.
+const FRAME: usize = 400;
+/// How far a frame reaches before its own position. Frames are centred, the signal is mirrored at its ends.
+const REACH: usize = FRAME / 2;
+const N_BINS: usize = FRAME / 2 + 1;
+/// Frames whose bands are gathered before they are written: rows lie far apart, and a row takes a cache line this way.
+const BLOCK: usize = 16;
+
+/// Features of one clip, row by row: all frames of band 0, then of band 1, and so on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Features {
+    n_mels: usize,
+    n_frames: usize,
+    values: Vec<f32>,
+}
+
+impl Features {
+    /// How many mel bands (rows).
+    #[must_use]
+    pub const fn n_mels(&self) -> usize {
+        self.n_mels
+    }
+
+    /// How many frames (columns).
+    #[must_use]
+    pub const fn n_frames(&self) -> usize {
+        self.n_frames
+    }
+
+    /// All values, `n_mels` rows of `n_frames`.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Copies frames `start..start + n_frames` into `out`, row by row, `width` to a row.
+    ///
+    /// What lies beyond the clip, or beyond `n_frames`, is 0.0: faster-whisper pads features and not silence.
+    ///
+    /// # Panics
+    ///
+    /// If `out` is not `n_mels * width` long.
+    pub fn window(&self, start: usize, n_frames: usize, width: usize, out: &mut [f32]) {
+        assert_eq!(
+            out.len(),
+            self.n_mels * width,
+            "the window must have a place for every band and frame"
+        );
+        if width == 0 {
+            return;
+        }
+        let from = start.min(self.n_frames);
+        let n_copied = n_frames.min(width).min(self.n_frames - from);
+        for (mel_idx, row) in out.chunks_exact_mut(width).enumerate() {
+            let (copied, padding) = row.split_at_mut(n_copied);
+            let at = mel_idx * self.n_frames + from;
+            copied.copy_from_slice(&self.values[at..at + n_copied]);
+            padding.fill(0.0);
+        }
+    }
+}
+
+/// Buffers that one thread keeps from call to call.
+#[derive(Default)]
+pub struct Scratch {
+    frame: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    fft: Vec<Complex32>,
+    power: Vec<f32>,
+    block: Vec<f32>,
+    normalised: Vec<f32>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").finish_non_exhaustive()
+    }
+}
+
+/// Tables for one number of mel bands. To be built once and shared between threads.
+pub struct LogMel {
+    filters: Filters,
+    /// Hann's window, periodic: 400 of 401 points.
+    window: Vec<f32>,
+    fft: Arc<dyn RealToComplex<f32>>,
+}
+
+impl fmt::Debug for LogMel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogMel")
+            .field("n_mels", &self.n_mels())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LogMel {
+    /// Tables for `n_mels` bands: 80 for most models, 128 for large-v3, turbo and their distillations.
+    #[must_use]
+    pub fn new(n_mels: usize) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the window is single precision in the reference too"
+        )]
+        let window = (0..FRAME)
+            .map(|n| (0.5 - 0.5 * (TAU * n as f64 / FRAME as f64).cos()) as f32)
+            .collect();
+        Self {
+            filters: Filters::new(n_mels, N_BINS),
+            window,
+            fft: RealFftPlanner::new().plan_fft_forward(FRAME),
+        }
+    }
+
+    /// How many mel bands come out.
+    #[must_use]
+    pub fn n_mels(&self) -> usize {
+        self.filters.n_mels()
+    }
+
+    /// How many frames `n_samples` give: those of the audio and the one that begins the 160 zeros after it.
+    ///
+    /// faster-whisper calls `n_frames - 1` the content frames.
+    #[must_use]
+    pub const fn n_frames(n_samples: usize) -> usize {
+        (n_samples + HOP) / HOP
+    }
+
+    /// faster-whisper's features of a whole clip at 16 kHz, into `features` (resized, its memory kept).
+    pub fn whisper(&self, samples: &[f32], scratch: &mut Scratch, features: &mut Features) {
+        features.n_mels = self.n_mels();
+        features.n_frames = Self::n_frames(samples.len());
+        features
+            .values
+            .resize(features.n_mels * features.n_frames, 0.0);
+        self.fill(
+            Padded {
+                samples,
+                n_zeros: HOP,
+            },
+            scratch,
+            &mut features.values,
+        );
+    }
+
+    /// `out` holds `n_mels` rows; the number of frames follows from its length.
+    fn fill(&self, signal: Padded<'_>, scratch: &mut Scratch, out: &mut [f32]) {
+        let (n_mels, n_frames) = (self.n_mels(), out.len() / self.n_mels());
+        scratch.frame.resize(FRAME, 0.0);
+        scratch.spectrum.resize(N_BINS, Complex32::default());
+        scratch
+            .fft
+            .resize(self.fft.get_scratch_len(), Complex32::default());
+        scratch.power.resize(N_BINS, 0.0);
+        scratch.block.resize(BLOCK * n_mels, 0.0);
+
+        let mut loudest = f32::MIN;
+        for block_start in (0..n_frames).step_by(BLOCK) {
+            let n_block = BLOCK.min(n_frames - block_start);
+            for in_block in 0..n_block {
+                self.power(signal, block_start + in_block, scratch);
+                let bands = &mut scratch.block[in_block * n_mels..(in_block + 1) * n_mels];
+                self.filters.apply(&scratch.power, bands);
+            }
+            for value in &mut scratch.block[..n_block * n_mels] {
+                *value = log10(value.max(1e-10));
+                loudest = loudest.max(*value);
+            }
+            for (mel_idx, row) in out.chunks_exact_mut(n_frames).enumerate() {
+                let places = &mut row[block_start..block_start + n_block];
+                for (place, bands) in places.iter_mut().zip(scratch.block.chunks_exact(n_mels)) {
+                    *place = bands[mel_idx];
+                }
+            }
+        }
+        let floor = loudest - 8.0;
+        for value in out {
+            *value = (value.max(floor) + 4.0) / 4.0;
+        }
+    }
+
+    /// The power spectrum of one frame, into `scratch.power`.
+    fn power(&self, signal: Padded<'_>, frame_idx: usize, scratch: &mut Scratch) {
+        signal.frame(frame_idx * HOP, &mut scratch.frame);
+        for (sample, weight) in scratch.frame.iter_mut().zip(&self.window) {
+            *sample *= weight;
+        }
+        self.fft
+            .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.fft)
+            .expect("all three buffers were made for this length");
+        for (power, bin) in scratch.power.iter_mut().zip(&scratch.spectrum) {
+            *power = bin.norm_sqr();
+        }
+    }
+}
+
+/// Smart Turn's features of the last 8 s of `samples`, with silence before them if there are fewer.
+///
+/// `out` gets 80 rows of 800.
+///
+/// # Panics
+///
+/// If `log_mel` has not 80 bands or `out` is not 64,000 long.
+pub fn smart_turn(log_mel: &LogMel, samples: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+    assert_eq!(
+        log_mel.n_mels(),
+        SMART_TURN_MELS,
+        "Smart Turn wants 80 bands"
+    );
+    assert_eq!(
+        out.len(),
+        SMART_TURN_MELS * SMART_TURN_FRAMES,
+        "Smart Turn wants 80 rows of 800"
+    );
+    let heard = &samples[samples.len().saturating_sub(SMART_TURN_SAMPLES)..];
+    let n_silent = SMART_TURN_SAMPLES - heard.len();
+
+    // Mean and variance are those of the padded 8 s, silence included: so it was trained.
+    let n = SMART_TURN_SAMPLES as f64;
+    let mean = heard.iter().map(|&sample| f64::from(sample)).sum::<f64>() / n;
+    let squares = heard
+        .iter()
+        .map(|&sample| (f64::from(sample) - mean).powi(2))
+        .sum::<f64>();
+    let variance = (squares + n_silent as f64 * mean * mean) / n;
+    let scale = 1.0 / (variance + 1e-7).sqrt();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "features are single precision"
+    )]
+    let normalise = |sample: f32| ((f64::from(sample) - mean) * scale) as f32;
+
+    let mut normalised = std::mem::take(&mut scratch.normalised);
+    normalised.clear();
+    normalised.resize(n_silent, normalise(0.0));
+    normalised.extend(heard.iter().copied().map(normalise));
+    log_mel.fill(
+        Padded {
+            samples: &normalised,
+            n_zeros: 0,
+        },
+        scratch,
+        out,
+    );
+    scratch.normalised = normalised;
+}
+
+/// A signal with zeros appended, mirrored at both ends.
+#[derive(Clone, Copy)]
+struct Padded<'a> {
+    samples: &'a [f32],
+    n_zeros: usize,
+}
+
+impl Padded<'_> {
+    /// The frame centred at `centre`.
+    fn frame(&self, centre: usize, out: &mut [f32]) {
+        if let Some(start) = centre.checked_sub(REACH)
+            && let Some(inside) = self.samples.get(start..start + FRAME)
+        {
+            out.copy_from_slice(inside);
+            return;
+        }
+        for (n, place) in out.iter_mut().enumerate() {
+            *place = self.mirrored(centre + n);
+        }
+    }
+
+    /// The sample at `shifted - REACH`, for positions up to `REACH` outside the signal.
+    ///
+    /// A signal shorter than the reach is mirrored again and again, as numpy does.
+    fn mirrored(&self, shifted: usize) -> f32 {
+        let last = self.samples.len() + self.n_zeros - 1;
+        if last == 0 {
+            return self.samples.first().copied().unwrap_or(0.0);
+        }
+        let around = shifted.abs_diff(REACH) % (2 * last);
+        let at = if around > last {
+            2 * last - around
+        } else {
+            around
+        };
+        self.samples.get(at).copied().unwrap_or(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_as_faster_whisper_does() {
+        for (n_samples, n_frames) in [(0, 1), (159, 1), (160, 2), (16_000, 101), (480_000, 3001)] {
+            assert_eq!(LogMel::n_frames(n_samples), n_frames);
+        }
+    }
+}
