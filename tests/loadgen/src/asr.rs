@@ -19,6 +19,9 @@ pub(crate) mod session;
 pub(crate) mod soak;
 pub(crate) mod uploads;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +67,9 @@ pub(crate) struct Arguments {
     /// Milliseconds of audio in a frame, as 20, 40 or 100
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(5..=1000))]
     frame_ms: u64,
+    /// Play no recordings: sessions that listen and hear nobody
+    #[arg(long)]
+    silent: bool,
     /// Ask for no partials
     #[arg(long)]
     no_partials: bool,
@@ -223,7 +229,10 @@ async fn find_limit(arguments: &Arguments, plan: &Plan) -> Result<bool> {
 }
 
 fn plan(arguments: &Arguments) -> Result<Plan> {
-    let clips = clip::load(&arguments.clips_dir, &arguments.clips)?;
+    let clips = match arguments.silent {
+        true => Vec::new(),
+        false => clip::load(&arguments.clips_dir, &arguments.clips)?,
+    };
     let pause = |ms: u64| ms * u64::from(clip::RATE) / 1000;
     Ok(Plan {
         label: arguments.label.clone(),

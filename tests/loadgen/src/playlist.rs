@@ -120,7 +120,8 @@ impl Stream {
         let n = self.items.partition_point(|item| item.start < position);
         match self.items.get(n) {
             Some(next) => next.start,
-            None => self.next_start,
+            // Nothing is ever played.
+            None => position,
         }
     }
 

@@ -58,11 +58,13 @@ pub(crate) async fn run(plan: &Plan, number: u64, starts_at: Instant) -> Record 
     };
     let record = RefCell::new(Record::default());
     sleep(zero.saturating_duration_since(Instant::now())).await;
+    let mut furthest = 0;
     for connection in 0.. {
         record.borrow_mut().begin_connection(connection);
+        // Counted from the furthest sample ever sent: a session that kept breaking at the same place would never end.
         source.break_at = plan
             .break_every
-            .map(|mean| source.position + samples(mean) / 2 + random.between(0, samples(mean)));
+            .map(|mean| furthest + samples(mean) / 2 + random.between(0, samples(mean)));
         let wanted = Wanted {
             partials: plan.partials,
             final_on: plan.final_on,
@@ -87,6 +89,7 @@ pub(crate) async fn run(plan: &Plan, number: u64, starts_at: Instant) -> Record 
             }
         }
         sleep(Duration::from_millis(random.between(20, 500))).await;
+        furthest = furthest.max(source.position);
         let mut record = record.borrow_mut();
         let safe = record.safe_sample().min(source.position);
         record.replay(safe, source.position);
