@@ -275,14 +275,13 @@ fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The answer to whatever matches no route.
+/// The answer to whatever matches no route. A path that is one, with another method, comes here too.
 pub(crate) async fn not_found(request: actix_web::HttpRequest) -> HttpResponse {
-    let (code, message) = in_words(
-        StatusCode::NOT_FOUND,
-        None,
-        request.method().as_str(),
-        request.path(),
-    );
+    let status = match request.match_pattern() {
+        Some(_) => StatusCode::METHOD_NOT_ALLOWED,
+        None => StatusCode::NOT_FOUND,
+    };
+    let (code, message) = in_words(status, None, request.method().as_str(), request.path());
     HttpResponse::from_error(ApiError::new(code, message))
 }
 

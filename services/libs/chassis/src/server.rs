@@ -18,6 +18,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
@@ -30,11 +31,17 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::access::{access, gate, not_found};
 use crate::service::Service;
 use crate::settings;
+use crate::socket::Line;
 use crate::stop::Stop;
 use crate::{admin, extract, request_id, watchdog};
 
 /// Connections above `max_connections` that a worker accepts, to tell them that it is full.
 const ROOM_TO_REFUSE: usize = 512;
+
+/// How long actix reads on after an answer that came before the end of its request: long enough for a client to read
+/// the answer before the reset that unread bytes cause. Not less than a second: actix counts from a clock that it sets
+/// every half second, and a deadline that has passed already is never noticed.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Time for the last bytes of the last answers, once all work is done.
 const LAST_BYTES: Duration = Duration::from_secs(2);
@@ -108,52 +115,63 @@ impl Outcome {
 ///
 /// # Errors
 /// If the port cannot be had.
-pub fn bind<R>(service: &Service, routes: R) -> Result<Server, BindError>
-where
-    R: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-{
+pub fn bind(
+    service: &Service,
+    routes: impl Fn(&mut web::ServiceConfig) + Send + Sync + 'static,
+) -> Result<Server, BindError> {
     let settings = service.server();
     let listener = listen(settings.address, "server.port", settings.backlog)?;
     let address = listener.local_addr().unwrap_or(settings.address);
-    let other = |reason| BindError::Other { address, reason };
-    let shared = service.clone();
-    let app = move || {
-        let settings = shared.server();
-        let max_json_bytes = settings.max_json_bytes.get();
-        let cross_origin = Condition::new(
-            !settings.cors_origins.is_empty(),
-            cors(&settings.cors_origins),
-        );
-        App::new()
-            .app_data(web::Data::new(shared.clone()))
-            .configure(move |config| extract::configure(config, max_json_bytes))
-            .configure(admin::routes)
-            .configure(routes.clone())
-            .default_service(web::to(not_found))
-            .wrap(from_fn(gate))
-            .wrap(cross_origin)
-            .wrap(from_fn(access))
-    };
-    let unread = unread_limit(settings);
-    let mut server = HttpServer::new(app)
-        .max_connections(settings.max_connections.get() + ROOM_TO_REFUSE)
-        .keep_alive(settings.keep_alive)
-        .client_request_timeout(settings.header_timeout)
-        .client_disconnect_timeout(settings.close_timeout)
-        .h1_allow_half_closed(false)
-        .tcp_nodelay(true)
-        .disable_signals()
-        .shutdown_timeout(LAST_BYTES.as_secs())
-        .on_connect(move |stream: &dyn Any, _: &mut Extensions| prepare(stream, unread));
-    if let Some(workers) = settings.workers {
-        server = server.workers(workers.get());
-    }
-    let running = server.listen(listener).map_err(other)?.run();
+    let running = assemble(service.clone(), Arc::new(routes), listener)
+        .map_err(|reason| BindError::Other { address, reason })?;
     Ok(Server {
         service: service.clone(),
         address,
         running,
     })
+}
+
+type Routes = dyn Fn(&mut web::ServiceConfig) + Send + Sync;
+
+/// Not generic, so that actix is compiled for this once and not in every service and test.
+fn assemble(
+    service: Service,
+    routes: Arc<Routes>,
+    listener: TcpListener,
+) -> io::Result<dev::Server> {
+    let settings = service.server().clone();
+    let app = move || {
+        let settings = service.server();
+        let max_json_bytes = settings.max_json_bytes.get();
+        let has_origins = !settings.cors_origins.is_empty();
+        App::new()
+            .app_data(web::Data::new(service.clone()))
+            .configure(move |config| extract::configure(config, max_json_bytes))
+            .configure(admin::routes)
+            .configure(|config| routes(config))
+            .default_service(web::to(not_found))
+            .wrap(from_fn(gate))
+            .wrap(Condition::new(has_origins, cors(&settings.cors_origins)))
+            .wrap(from_fn(access))
+    };
+    let unread = unread_limit(&settings);
+    let mut server = HttpServer::new(app)
+        .max_connections(settings.max_connections.get() + ROOM_TO_REFUSE)
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.header_timeout)
+        .client_disconnect_timeout(LINGER)
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .disable_signals()
+        .shutdown_timeout(LAST_BYTES.as_secs())
+        .on_connect(move |stream: &dyn Any, data: &mut Extensions| {
+            prepare(stream, unread);
+            Line::keep(stream, data);
+        });
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers.get());
+    }
+    Ok(server.listen(listener)?.run())
 }
 
 impl Server {

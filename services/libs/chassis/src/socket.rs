@@ -25,6 +25,7 @@ use wire::error::ErrorCode;
 
 use crate::api_error::{ApiError, rule};
 
+mod line;
 mod message;
 mod outbox;
 
@@ -32,6 +33,7 @@ pub use actix_ws::CloseCode;
 pub use bytestring::ByteString;
 pub use message::{Fault, Gone, Limits, Received, SendError};
 
+pub(crate) use line::Line;
 use outbox::{Body, Outbox};
 
 /// One connection, owned by its session's task. The only thing that writes to it.
@@ -42,6 +44,7 @@ pub struct Socket {
     /// `None` once the stream of frames cannot be followed any more; the server then throws away what still comes.
     messages: Option<MessageStream>,
     outbox: Outbox,
+    line: Option<Line>,
     limits: Limits,
     /// A message that comes in several frames.
     partial: Option<Partial>,
@@ -87,6 +90,7 @@ pub fn upgrade(
         session: Some(session),
         messages: Some(messages.max_frame_size(limits.max_message_bytes)),
         outbox,
+        line: Line::of(request),
         limits,
         partial: None,
         gone: None,
@@ -180,31 +184,43 @@ impl Socket {
     /// Also the right answer to [`Received::Gone`], which it makes short.
     pub async fn close(mut self, code: CloseCode, reason: &str) {
         self.push_close(code, reason);
-        if self.gone.is_some() {
-            return;
-        }
         let deadline = Instant::now() + self.limits.close_timeout;
+        let is_answered = match self.gone {
+            Some(Gone::Closed(_)) => true,
+            Some(Gone::Vanished | Gone::Unresponsive) => false,
+            None => tokio::time::timeout_at(deadline, self.answer())
+                .await
+                .is_ok(),
+        };
+        // What was pushed is written before the body ends, and the body ends before we hang up.
+        self.outbox.release();
+        let is_written = tokio::time::timeout_at(deadline, self.outbox.gone())
+            .await
+            .is_ok();
+        match &self.line {
+            Some(line) if is_answered && is_written => line.finish(),
+            Some(line) => line.cut(),
+            None => {}
+        }
+    }
+
+    /// Waits for the peer's close frame, or for the end of the connection. What comes before it is thrown away.
+    async fn answer(&mut self) {
         let gone = self.outbox.gone();
         tokio::pin!(gone);
-        loop {
-            let messages = &mut self.messages;
-            let next = async {
-                match messages {
-                    Some(messages) => messages.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                received = next => match received {
-                    None | Some(Ok(Message::Close(_))) => return,
-                    // The frames cannot be followed any more: the server throws away what still comes.
-                    Some(Err(_)) => self.messages = None,
-                    Some(Ok(_)) => {}
-                },
+        while let Some(messages) = &mut self.messages {
+            let received = tokio::select! {
+                received = messages.recv() => received,
                 () = &mut gone => return,
-                () = tokio::time::sleep_until(deadline) => return,
+            };
+            match received {
+                None | Some(Ok(Message::Close(_))) => return,
+                Some(Ok(_)) => {}
+                // The frames cannot be followed any more: the server throws away what still comes.
+                Some(Err(_)) => self.messages = None,
             }
         }
+        gone.await;
     }
 
     async fn send(&mut self, n_bytes: usize, message: Message) -> Result<(), SendError> {

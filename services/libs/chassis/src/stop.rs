@@ -47,6 +47,11 @@ impl Stop {
         Ok((handle, stop))
     }
 
+    /// Resolves when stopping was asked for.
+    pub async fn wait(mut self) {
+        self.asked(1).await;
+    }
+
     /// Resolves when stopping was asked for `n` times.
     pub(crate) async fn asked(&mut self, n: u32) {
         // Nobody left who could ask: then it is never asked.
@@ -66,5 +71,44 @@ impl StopHandle {
     pub fn stop(&self) {
         self.n_asked
             .send_modify(|n_asked| *n_asked = n_asked.saturating_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn sigterm_is_heard_and_does_not_kill() {
+        actix_rt::System::new().block_on(async {
+            let (_handle, stop) = Stop::on_signals().unwrap();
+            let pid = std::process::id().to_string();
+            let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+            assert!(sent.success());
+            let heard = tokio::time::timeout(Duration::from_secs(10), stop.wait());
+            heard.await.unwrap();
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_nobody_can_ask_for_never_comes() {
+        let (handle, stop) = Stop::by_hand();
+        drop(handle);
+        let heard = tokio::time::timeout(Duration::from_secs(3600), stop.wait());
+        assert!(heard.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_second_request_is_told_from_the_first() {
+        let (handle, mut stop) = Stop::by_hand();
+        handle.stop();
+        stop.asked(1).await;
+        let second = tokio::time::timeout(Duration::from_secs(1), stop.asked(2));
+        assert!(second.await.is_err());
+        handle.stop();
+        stop.asked(2).await;
     }
 }

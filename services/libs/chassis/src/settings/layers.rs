@@ -153,7 +153,8 @@ impl Reader<'_> {
         let mut entries = Vec::new();
         match source.collect() {
             Ok(map) => {
-                for (key, value) in map {
+                // Sorted, so that the same mistakes are told in the same order.
+                for (key, value) in map.into_iter().collect::<BTreeMap<_, _>>() {
                     let name = format!("{ours}{}", key.replace('.', SEPARATOR).to_uppercase());
                     let origin = Origin::Variable(name);
                     self.flatten(key, to_json(value), &origin, &mut entries);

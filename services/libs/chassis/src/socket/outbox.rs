@@ -18,10 +18,10 @@ use tokio::sync::{Notify, oneshot};
 /// Messages that may wait in the channel, of its 32.
 const MAX_MESSAGES: usize = 28;
 
-/// The session's end. Its connection ends when this is dropped and everything has been handed on.
+/// The session's end. The body ends when this is released or dropped, and everything has been handed on.
 pub(super) struct Outbox {
     shared: Rc<Shared>,
-    _open: oneshot::Sender<()>,
+    open: Option<oneshot::Sender<()>>,
     /// Handed to the body when it is made.
     released: Cell<Option<oneshot::Receiver<()>>>,
 }
@@ -52,7 +52,7 @@ impl Outbox {
                 max_bytes,
                 ..Shared::default()
             }),
-            _open: open,
+            open: Some(open),
             released: Cell::new(Some(released)),
         }
     }
@@ -83,7 +83,12 @@ impl Outbox {
         self.shared.is_gone.get()
     }
 
-    /// Waits for the connection to go.
+    /// Lets the body end.
+    pub(super) fn release(&mut self) {
+        self.open = None;
+    }
+
+    /// Waits for the body to have ended, or the connection with it.
     pub(super) fn gone(&self) -> impl Future<Output = ()> + use<> {
         let shared = Rc::clone(&self.shared);
         async move {
