@@ -75,10 +75,6 @@ class Results:
         path = self._directory / f"{name}.json"
         return json.loads(path.read_text()) if path.exists() else None
 
-    def text(self, name: str) -> str:
-        path = self._directory / name
-        return path.read_text() if path.exists() else ""
-
 
 def table(head: Row, rows: list[Row]) -> str:
     lines = [head, ["---"] * len(head), *rows]
@@ -107,13 +103,9 @@ def at_limit(search: Any) -> Any:
     return passed[-1] if passed else None
 
 
-def overhead(metrics: str) -> float | None:
-    """The 99th percentile of the histogram, in milliseconds: the bound of the bucket it falls in."""
-    buckets = re.findall(r'^asr_final_overhead_seconds_bucket\{[^}]*le="([^"]+)"\} (\d+)', metrics, re.M)
-    if not buckets or int(buckets[-1][1]) == 0:
-        return None
-    total = int(buckets[-1][1])
-    return next(float(bound) for bound, count in buckets if int(count) >= 0.99 * total) * 1e3
+def streams_per_core(listening: Any) -> float:
+    """Seconds of audio for each second of processor, which is how many streams one core keeps up with."""
+    return listening["accounting"]["received_samples"] / 16_000 / listening["server"]["cpu_seconds"]
 
 
 def summary(results: Results) -> list[Row]:
@@ -130,12 +122,12 @@ def summary(results: Results) -> list[Row]:
         ours, theirs = results[f"{part}-ours"], results[f"{part}-theirs"]
         if ours and theirs:
             rows.append(ratio_row(f"concurrent streams, {what}, against the Python server", ours["limit"] / max(theirs["limit"], 1), 3.0))
-    if (value := overhead(results.text("metrics.txt"))) is not None:
-        rows.append(most_row("time in our code for each final, p99", value, 2, "ms"))
+    if overhead := results["overhead"]:
+        rows.append(most_row("time in our code for each final, p99", overhead["latency"]["frame_to_final"]["p99_ms"], 2, "ms"))
     if times := results["mel"]:
         rows.append(ratio_row("log-mel features of 30 s, against faster-whisper's", times["theirs_ms"] / times["ours_ms"], 5.0))
-    if vad := results["vad"]:
-        rows.append(ratio_row("streams that only listen, for each core", vad["sessions"] / vad["server"]["cores"], 250, ""))
+    if vad := results["vad-ours"]:
+        rows.append(ratio_row("streams that only listen, for each core", streams_per_core(vad), 250, ""))
     if idle := results["idle"]:
         rows.append(most_row("memory with 5,000 idle sessions", idle["server_after"]["resident_mb"], 400, "MB"))
     if start := results["start"]:
@@ -214,13 +206,19 @@ def other_section(results: Results) -> str:
     lines = []
     if times := results["mel"]:
         lines.append(f"- **Log-mel features of 30 s, 80 bands:** {times['ours_ms']:.2f} ms; faster-whisper {times['theirs_ms']:.1f} ms.")
-    if (value := overhead(results.text("metrics.txt"))) is not None:
-        lines.append(f"- **Time in our code for each final:** p99 at most {value:.3g} ms, from the histogram `asr_final_overhead_seconds` under eight streams.")
-    if vad := results["vad"]:
-        cores = vad["server"]["cores"]
+    if overhead := results["overhead"]:
+        times = overhead["latency"]["frame_to_final"]
         lines.append(
-            f"- **Listening:** {vad['sessions']} streams in which nobody speaks took {cores:.2f} cores, WebSockets, resampling and Silero together: "
-            f"{vad['sessions'] / cores:.0f} streams for each core. The load generator took {vad['client']['cores']:.2f} cores of the same machine."
+            f"- **Time in our code for each final:** p50 {times['p50_ms']:.2f}, p95 {times['p95_ms']:.2f}, p99 {times['p99_ms']:.2f} ms over {times['n']} finals "
+            f"of {overhead['sessions']} streams, with models that answer at once: from the sending of the frame that ends the speech to the final in the client's "
+            "hands, both sockets and the client's own share included."
+        )
+    if vad := results["vad-ours"]:
+        theirs = results["vad-theirs"]
+        beside = f"; the Python server {streams_per_core(theirs):.0f}" if theirs else ""
+        lines.append(
+            f"- **Listening:** with {vad['sessions']} streams in which nobody speaks, one core keeps up with {streams_per_core(vad):.0f} of them, "
+            f"WebSockets and Silero together{beside}. The load generator used {vad['client']['cores']:.2f} cores of the same machine."
         )
     if idle := results["idle"]:
         before, after = idle["server_before"]["resident_mb"], idle["server_after"]["resident_mb"]

@@ -13,6 +13,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(crate) struct Usage {
     /// Processor seconds a second: 1.0 is one core fully used.
     pub(crate) cores: f64,
+    pub(crate) cpu_seconds: f64,
     pub(crate) resident_mb: f64,
     pub(crate) peak_resident_mb: f64,
     pub(crate) threads: u64,
@@ -64,6 +65,7 @@ impl Watch {
                 .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         };
         Some(Usage {
+            cpu_seconds: used.as_secs_f64(),
             cores: used.as_secs_f64() / self.since.elapsed().as_secs_f64().max(1e-3),
             resident_mb: field("VmRSS:")? as f64 / 1024.0,
             peak_resident_mb: field("VmHWM:")? as f64 / 1024.0,

@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     pub(crate) end: u64,
     pub(crate) text: String,
     pub(crate) server_latency: Duration,
+    /// Since the frame that was sent last before it.
+    pub(crate) after_frame: Duration,
 }
 
 /// One recording as it was sent.
@@ -78,6 +80,7 @@ pub(crate) struct Record {
     /// Everything before this is delivered: where a resume begins.
     pub(super) safe: u64,
     pub(super) last_final_end: u64,
+    pub(super) last_sent: Option<Instant>,
 }
 
 impl Record {
@@ -93,6 +96,7 @@ impl Record {
     /// Notes that the samples up to `until` are on their way.
     pub(crate) fn sent(&mut self, from: u64, until: u64, at: Instant, begun: &[Item]) {
         self.sent += until - from;
+        self.last_sent = Some(at);
         for item in &begun[self.spoken.len().min(begun.len())..] {
             self.spoken.push(Spoken {
                 item: item.clone(),
@@ -160,6 +164,7 @@ impl Record {
                     end,
                     text,
                     server_latency,
+                    after_frame: at.saturating_duration_since(self.last_sent.unwrap_or(at)),
                 };
                 self.on_final(segment_id, end_sample, answer);
             }

@@ -58,6 +58,9 @@ pub(crate) struct Latency {
     pub(crate) decision_to_final: Percentiles,
     /// From the sending of the first voiced sample to the first partial.
     pub(crate) first_partial: Percentiles,
+    /// From the frame sent last before the final to the final. When the server takes less than the length of a
+    /// frame for it, this is what it took once it had heard enough.
+    pub(crate) frame_to_final: Percentiles,
     /// `latency_ms` as the server gives it.
     pub(crate) server: Percentiles,
 }
@@ -137,6 +140,7 @@ impl Report {
             end_to_decision: Percentiles::of(score.end_to_decision.clone()),
             decision_to_final: Percentiles::of(score.decision_to_final.clone()),
             first_partial: Percentiles::of(score.first_partial.clone()),
+            frame_to_final: Percentiles::of(score.frame_to_final.clone()),
             server: Percentiles::of(score.server_latency.clone()),
         };
         let report = Report {
@@ -237,6 +241,7 @@ impl fmt::Display for Report {
         writeln!(f, "  end of speech→final  {}", l.end_to_final.line())?;
         writeln!(f, "  end→turn decision    {}", l.end_to_decision.line())?;
         writeln!(f, "  decision→final       {}", l.decision_to_final.line())?;
+        writeln!(f, "  last frame→final     {}", l.frame_to_final.line())?;
         writeln!(f, "  first partial        {}", l.first_partial.line())?;
         writeln!(f, "  server's latency_ms  {}", l.server.line())?;
         let a = &self.accuracy;

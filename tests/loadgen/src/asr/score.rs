@@ -32,6 +32,7 @@ pub(crate) struct Score {
     pub(crate) decision_to_final: Vec<Duration>,
     pub(crate) first_partial: Vec<Duration>,
     pub(crate) server_latency: Vec<Duration>,
+    pub(crate) frame_to_final: Vec<Duration>,
     /// For each timed recording: its name, and end of speech to decision.
     pub(crate) decisions: Vec<(String, Duration)>,
 }
@@ -97,6 +98,7 @@ impl Score {
         self.end_to_final
             .push(answer.at.saturating_duration_since(ended));
         self.server_latency.push(answer.server_latency);
+        self.frame_to_final.push(answer.after_frame);
         if let Some(decided) = last.decided {
             let delay = decided.saturating_duration_since(ended);
             self.end_to_decision.push(delay);
@@ -200,6 +202,7 @@ mod tests {
                 end: end * SECOND / 10,
                 text: text.to_owned(),
                 server_latency: Duration::ZERO,
+                after_frame: Duration::ZERO,
             }),
             ..Heard::default()
         }
