@@ -9,7 +9,9 @@
 
 mod client;
 mod http;
+mod log;
 mod memory;
 mod service;
 mod sockets;
 mod stopping;
+mod systemd;

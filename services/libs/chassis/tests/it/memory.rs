@@ -2,10 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::client::{connect, get, read_answer, send};
-use crate::service::start;
+use crate::service::{other_half, start};
 
 /// The promise is 5,000 idle sessions in 400 MB with everything else in the process, so 80 kB each is the very most.
 const MAX_BYTES_PER_SESSION: u64 = 40_000;
@@ -15,19 +15,15 @@ const HANDSHAKE: &str = "GET /ws\nupgrade: websocket\nconnection: upgrade\nsec-w
 #[test]
 fn five_thousand_idle_sessions_are_cheap() {
     // A process of its own, so that its memory is its own.
-    let mut server = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--ignored",
-            "--exact",
-            "--nocapture",
-            "memory::serve_until_told",
-        ])
+    let mut server = other_half("memory::serve_until_told")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    // Kept to the end: what is said into a closed pipe is an error.
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let address: SocketAddr = lines
+        .by_ref()
         .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("serving at ")?.parse().ok())
         .unwrap();
@@ -44,6 +40,8 @@ fn five_thousand_idle_sessions_are_cheap() {
     println!("{n_sessions} idle sessions: {before} -> {after} bytes, {per_session} each");
     assert!(per_session < MAX_BYTES_PER_SESSION, "{per_session}");
     drop(server.stdin.take());
+    drop(sessions);
+    let _rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert!(server.wait().unwrap().success());
 }
 

@@ -1,6 +1,7 @@
 //! A small service on the chassis, in a thread of its own.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -143,6 +144,13 @@ impl Drop for Running {
 #[expect(clippy::disallowed_methods, reason = "a test thread may wait")]
 pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
+}
+
+/// An ignored test of this binary, as a process of its own.
+pub(crate) fn other_half(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", test]);
+    command
 }
 
 /// Polls a condition for up to ten seconds.
