@@ -232,6 +232,7 @@ bench_overhead() {
 
 listen() { # name, port, sessions
     "$loadgen" asr --server "127.0.0.1:$2" --label "$1" --silent -n "$3" -t $((quick ? 10 : 60)) --pid "${pids[-1]}" --json "$results/vad-$1.json"
+    curl --silent "http://127.0.0.1:$2/metrics" >"$results/vad-$1.metrics"
     stop_all
 }
 

@@ -18,8 +18,8 @@ USAGE
 
 keep=0
 port=""
-recording=tests/fixtures/speech/held_espeak_084.wav
-expected="He is 25 years old."
+recording=tests/fixtures/speech/held_ked_136.wav
+expected="I need to change my problem."
 while [ $# -gt 0 ]; do
     case "$1" in
         --keep) keep=1 ;;
@@ -185,7 +185,7 @@ step 4 "Transcribe $recording over REST"
 transcribe_over_rest || { show_log && fail "REST did not answer as it should"; }
 
 step 5 "Transcribe it over the WebSocket, at the pace of a microphone ([..] may still change)"
-"$python" scripts/stream_file.py --url "ws://127.0.0.1:$port/v1/stream/asr" "$recording" ||
+"$python" scripts/stream_file.py --tail 0.6 --url "ws://127.0.0.1:$port/v1/stream/asr" "$recording" ||
     { show_log && fail "the WebSocket did not answer as it should"; }
 
 printf '\nAll done in %s s.\n' $((SECONDS - began))

@@ -241,7 +241,7 @@ def main():
     parser.add_argument("--pace", type=float, default=1.0, help="1 is real time, 2 twice as fast, 0 as fast as it goes")
     parser.add_argument("--tail", type=float, default=1.0, help="seconds of silence after the file, as a microphone gives")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="a key of the config message, for example language=en or final_on=vad_stop")
+                        help="a key of the stream's configuration, for example language=en or final_on=vad_stop")
     parser.add_argument("--api-key", default=os.environ.get("ASR_API_KEY"))
     parser.add_argument("--json", action="store_true", help="print the messages as they come")
     arguments = parser.parse_args()
@@ -256,21 +256,17 @@ def main():
 
 def run(arguments):
     audio, rate, channels = read_wav(arguments.file)
-    config = {"type": "config", "encoding": "pcm_s16le", "sample_rate": rate, "channels": channels}
-    for pair in arguments.set:
-        key, _equals, value = pair.partition("=")
-        try:
-            config[key] = json.loads(value)
-        except ValueError:
-            config[key] = value
+    # In the query, so that a mistake is answered before the stream begins. A `config` message could carry the same keys.
+    config = {"encoding": "pcm_s16le", "sample_rate": rate, "channels": channels}
+    config.update(pair.partition("=")[::2] for pair in arguments.set)
+    url = f"{arguments.url}{'&' if '?' in arguments.url else '?'}{urllib.parse.urlencode(config)}"
     headers = {"Authorization": f"Bearer {arguments.api_key}"} if arguments.api_key else {}
-    connection = WebSocket(arguments.url, headers, timeout_s=30)
+    connection = WebSocket(url, headers, timeout_s=30)
     sent = Sent()
     listener = Listener(connection, sent, arguments.json)
     listener.start()
-    connection.send(json.dumps(config))
     if not listener.ready.wait(30):
-        raise Problem("the server did not answer the config message in 30 s")
+        raise Problem("the server did not say that it is ready in 30 s")
     try:
         stream(connection, listener, sent, arguments, audio, rate, channels)
     except OSError as error:
