@@ -94,7 +94,7 @@ impl Frame {
                 r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="13">
 <title>Latency against load</title>
 <rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>
-<text x="{LEFT}" y="24" font-size="16" fill="#222222">End of speech to final: p95 (solid) and p50 (dotted)</text>"##
+<text x="{LEFT}" y="24" font-size="16" fill="#222222">End of speech to final: p95 (solid) and p50 (dotted); an open circle missed a goal</text>"##
             ),
         );
     }
