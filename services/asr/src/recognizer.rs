@@ -164,7 +164,7 @@ impl Recognizer {
             n_fallback_windows: 0,
         };
         let mut sequence = Sequence::new(options, &self.card, features);
-        if asked == Language::Detect && 1 < options.language_detection_segments {
+        if asked == Language::Detect && !sequence.first_window_tells_language() {
             run.settle_language(&sequence).await?;
         }
         while let Some(window) = sequence.window() {

@@ -74,6 +74,10 @@ pub struct Options {
     pub language_detection_segments: usize,
     /// A window whose best language is more probable than this settles it alone.
     pub language_detection_threshold: f32,
+    /// Ask for the language in the call that decodes the first window, which saves a call and an encoding. The
+    /// reference asks about a window that is 10 ms longer where the clip is shorter than 30 s; the difference is heard
+    /// only by a model that is unsure. Drafts always do.
+    pub language_with_first_window: bool,
     pub window: Window,
     /// No time after the end of the clip. The reference lets timestamps overshoot by up to a window.
     pub clip_to_duration: bool,
@@ -118,6 +122,7 @@ impl Default for Options {
             hallucination_silence_threshold: None,
             language_detection_segments: 1,
             language_detection_threshold: 0.5,
+            language_with_first_window: false,
             window: Window::Full,
             clip_to_duration: true,
             draft: false,

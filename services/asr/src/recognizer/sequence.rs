@@ -85,6 +85,13 @@ impl<'a> Sequence<'a> {
         Some(self.frames(self.seek, n_left.min(MAX_FRAMES)))
     }
 
+    /// Whether the first window may be asked for the clip's language when it is decoded.
+    pub(crate) fn first_window_tells_language(&self) -> bool {
+        let is_settled_by_one = self.options.language_detection_segments == 1;
+        let is_shared = self.options.language_with_first_window || self.options.draft;
+        is_settled_by_one && (is_shared || MAX_FRAMES <= self.n_frames)
+    }
+
     /// A window whose language is asked for, the `window_idx`th of the clip. It has the last frame too.
     pub(crate) fn language_window(&self, window_idx: usize) -> Option<WindowFrames> {
         let seek = window_idx * MAX_FRAMES;

@@ -27,9 +27,9 @@ pub struct Special {
 
 /// One word (or, where a language has no spaces, one piece of text) and its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WordTokens {
-    pub(crate) word: String,
-    pub(crate) tokens: Vec<u32>,
+pub struct WordTokens {
+    pub word: String,
+    pub tokens: Vec<u32>,
 }
 
 /// A model's vocabulary.
@@ -192,7 +192,7 @@ impl Tokenizer {
     }
 
     /// Cuts text tokens into words; `language` decides whether spaces part them.
-    pub(crate) fn split_to_words(&self, tokens: &[u32], language: &str) -> Vec<WordTokens> {
+    pub fn split_to_words(&self, tokens: &[u32], language: &str) -> Vec<WordTokens> {
         let pieces = self.split_on_characters(tokens);
         if languages::has_no_spaces(language) {
             return pieces;
