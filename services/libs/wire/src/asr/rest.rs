@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{Encoding, Task};
+use crate::error::ErrorDetail;
 use crate::strict::{self, Rejected};
 
 /// In which form a transcript is wanted.
@@ -171,6 +172,28 @@ pub struct Word {
     /// 0 to 1.
     #[serde(serialize_with = "round::probability")]
     pub probability: f32,
+}
+
+/// One event of `POST /v1/transcribe` with `stream`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StreamEvent {
+    /// A segment, as it is ready.
+    Segment {
+        /// In the order of the file.
+        segment: Segment,
+    },
+    /// The last event: everything but the segments, which were sent.
+    Done {
+        /// Its `segments` are empty.
+        #[serde(flatten)]
+        transcription: Transcription,
+    },
+    /// The last event, in place of `done`.
+    Error {
+        /// As in an HTTP answer.
+        error: ErrorDetail,
+    },
 }
 
 /// The answer of `POST /v1/detect`.
