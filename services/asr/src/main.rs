@@ -1,2 +1,7 @@
 //! The `asr` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    asr::cli::run()
+}

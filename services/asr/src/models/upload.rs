@@ -1,0 +1,55 @@
+//! Uploaded bytes in, mono audio at 16 kHz out: decoding a file is a job like any other.
+//!
+//! Invariants:
+//! - A file cannot take more memory or time than its limits in seconds allow, whatever its header says.
+
+use audio::SampleRate;
+use audio::container::{self, Clip, DecodeError, Limits, RawFormat, Target};
+use batcher::Model;
+use bytes::Bytes;
+
+/// A file as it came.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub bytes: Bytes,
+    /// Present if the bytes are samples without a container.
+    pub raw: Option<RawFormat>,
+}
+
+/// Decodes files.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder {
+    limits: Limits,
+}
+
+impl Decoder {
+    /// For audio of at most so many seconds, of any sensible rate and channel count.
+    pub fn new(max_seconds: u32) -> Decoder {
+        Decoder {
+            limits: Limits {
+                max_seconds,
+                max_channels: 32,
+                min_rate_hz: 1_000,
+                max_rate_hz: 384_000,
+            },
+        }
+    }
+}
+
+impl Model for Decoder {
+    type Input = Upload;
+    type Output = Clip;
+    type Error = DecodeError;
+    type Key = ();
+
+    fn key(_input: &Upload) {}
+
+    fn run(&mut self, batch: &[Upload]) -> Result<Vec<Clip>, DecodeError> {
+        let target = Target::Rate(SampleRate::HZ_16000);
+        let decode = |it: &Upload| match it.raw {
+            Some(format) => container::decode_raw(&it.bytes, format, target, &self.limits),
+            None => container::decode(&it.bytes, target, &self.limits),
+        };
+        batch.iter().map(decode).collect()
+    }
+}

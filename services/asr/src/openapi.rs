@@ -1,0 +1,350 @@
+//! The description of this service for programs (`/openapi.json`) and for people (`/docs`), made from the table of routes.
+//!
+//! Invariants:
+//! - Self-contained: the page loads nothing from anywhere.
+//! - Every route and only routes are in it, because it is made from [`TABLE`] and `chassis::admin::PATHS`.
+
+use serde_json::{Map, Value, json};
+use wire::error::ErrorCode;
+
+use crate::routes::{Endpoint, Shape, TABLE};
+
+/// The OpenAPI 3.1 document.
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for endpoint in TABLE {
+        paths.insert(
+            plain(endpoint.path),
+            json!({ endpoint.method: operation(endpoint) }),
+        );
+    }
+    for path in chassis::admin::PATHS {
+        let operation = json!({
+            "summary": admin_summary(path),
+            "tags": ["operations"],
+            "security": [],
+            "responses": {"200": {"description": "As the summary says."}, "503": {"description": "Not now."}},
+        });
+        paths.insert(path.to_owned(), json!({ "get": operation }));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Speech recognition",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Speech in, text out: live over a WebSocket, or files over HTTP. docs/PROTOCOL.md tells the whole story.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
+                "query": {"type": "apiKey", "in": "query", "name": "api_key"},
+            },
+        },
+        "security": [{}, {"bearer": []}, {"header": []}, {"query": []}],
+    })
+}
+
+/// `/v1/models/{id:.+}` is `/v1/models/{id}` to everybody but the router.
+fn plain(path: &str) -> String {
+    path.replace(":.+}", "}")
+}
+
+fn admin_summary(path: &str) -> &'static str {
+    match path {
+        "/healthz" | "/livez" => "Whether the process is alive",
+        "/readyz" => "Whether it may be sent work, and if not, why",
+        "/health" => "How it is: model, load, draining",
+        "/metrics" => "Metrics in Prometheus text",
+        "/version" => "Which version it is",
+        _ => "Operations",
+    }
+}
+
+fn operation(endpoint: &Endpoint) -> Value {
+    let mut operation = json!({
+        "summary": endpoint.summary,
+        "tags": [tag(endpoint.shape)],
+        "responses": responses(endpoint.shape),
+    });
+    let (parameters, body) = request(endpoint.shape);
+    if let Some(fields) = operation.as_object_mut() {
+        if !parameters.is_empty() {
+            fields.insert("parameters".to_owned(), parameters.into());
+        }
+        if let Some(body) = body {
+            fields.insert(
+                "requestBody".to_owned(),
+                json!({"required": true, "content": body}),
+            );
+        }
+    }
+    operation
+}
+
+fn tag(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Stream => "streaming",
+        Shape::Transcribe | Shape::Detect => "files",
+        Shape::OpenAi | Shape::Models | Shape::Model => "openai",
+        Shape::Document | Shape::Page => "operations",
+    }
+}
+
+fn request(shape: Shape) -> (Vec<Value>, Option<Value>) {
+    let form = |schema: &str| json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+    match shape {
+        Shape::Stream => (properties_as_query("StreamConfig"), None),
+        Shape::Transcribe | Shape::Detect => {
+            let raw = json!({"schema": {"type": "string", "format": "binary"}});
+            let body = json!({
+                "multipart/form-data": form("TranscribeForm"),
+                "application/json": form("TranscribeJson"),
+                "audio/*": raw,
+            });
+            (Vec::new(), Some(body))
+        }
+        Shape::OpenAi => (
+            Vec::new(),
+            Some(json!({"multipart/form-data": form("OpenAiForm")})),
+        ),
+        Shape::Model => (
+            vec![
+                json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}),
+            ],
+            None,
+        ),
+        Shape::Models | Shape::Document | Shape::Page => (Vec::new(), None),
+    }
+}
+
+fn properties_as_query(schema: &str) -> Vec<Value> {
+    let all = schemas();
+    let properties = all
+        .pointer(&format!("/{schema}/properties"))
+        .and_then(Value::as_object)
+        .cloned();
+    let query =
+        |(name, schema): (String, Value)| json!({"name": name, "in": "query", "schema": schema});
+    properties
+        .unwrap_or_default()
+        .into_iter()
+        .map(query)
+        .collect()
+}
+
+fn responses(shape: Shape) -> Value {
+    let json_of =
+        |schema: &str| json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+    let (status, description, content) = match shape {
+        Shape::Stream => (
+            "101",
+            "The WebSocket is open; messages as in docs/PROTOCOL.md.",
+            json!({}),
+        ),
+        Shape::Transcribe => (
+            "200",
+            "The transcript, in the form asked for.",
+            json!({
+                "application/json": json_of("Transcription"),
+                "text/plain": {"schema": {"type": "string"}},
+                "text/vtt": {"schema": {"type": "string"}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            }),
+        ),
+        Shape::OpenAi => (
+            "200",
+            "The transcript, in the form asked for.",
+            json!({
+                "application/json": {"schema": {"type": "object", "properties": {"text": {"type": "string"}}}},
+                "text/plain": {"schema": {"type": "string"}},
+                "text/vtt": {"schema": {"type": "string"}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            }),
+        ),
+        Shape::Detect => (
+            "200",
+            "The speech that was found.",
+            json!({"application/json": json_of("Detection")}),
+        ),
+        Shape::Models | Shape::Model | Shape::Document => (
+            "200",
+            "As the summary says.",
+            json!({"application/json": {"schema": {"type": "object"}}}),
+        ),
+        Shape::Page => (
+            "200",
+            "A page.",
+            json!({"text/html": {"schema": {"type": "string"}}}),
+        ),
+    };
+    let error = json!({
+        "description": "What is wrong, and what to do.",
+        "content": {"application/json": json_of("Error")},
+    });
+    json!({ status: {"description": description, "content": content}, "default": error })
+}
+
+fn schemas() -> Value {
+    let text = json!({"type": "string"});
+    let flag = json!({"type": "boolean"});
+    let number = json!({"type": "number"});
+    let whole = json!({"type": "integer", "minimum": 0});
+    let probability = json!({"type": "number", "minimum": 0, "maximum": 1});
+    let encoding = json!({"enum": ["pcm_s16le", "pcm_f32le", "mulaw", "alaw", "ogg_opus"]});
+    let task = json!({"enum": ["transcribe", "translate"]});
+    let format = json!({"enum": ["json", "verbose_json", "text", "srt", "vtt"]});
+    let file = json!({"type": "string", "format": "binary"});
+    let options = json!({
+        "model": text, "language": text, "timestamps": flag, "task": task, "prompt": text, "hotwords": text,
+        "beam_size": {"type": "integer", "minimum": 1, "maximum": 16}, "temperature": probability, "vad": flag,
+        "response_format": format, "stream": flag, "encoding": encoding, "sample_rate": whole, "channels": whole,
+    });
+    let with = |more: Value| {
+        let mut properties = options.as_object().cloned().unwrap_or_default();
+        properties.extend(more.as_object().cloned().unwrap_or_default());
+        json!({"type": "object", "additionalProperties": false, "properties": properties})
+    };
+    let word = json!({"type": "object", "properties": {"word": text, "start": number, "end": number, "probability": probability}});
+    let segment = json!({"type": "object", "properties": {
+        "id": whole, "start": number, "end": number, "text": text, "avg_logprob": number, "no_speech_prob": probability,
+        "compression_ratio": number, "words": {"type": "array", "items": word},
+    }});
+    let speech = json!({"type": "object", "properties": {"start": number, "end": number, "confidence": probability}});
+    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|it| it.as_str()).collect();
+    json!({
+        "StreamConfig": {"type": "object", "properties": {
+            "encoding": encoding, "sample_rate": {"type": "integer", "minimum": 8000, "maximum": 48000},
+            "channels": {"type": "integer", "minimum": 1, "maximum": 2}, "language": text, "task": task, "model": text,
+            "prompt": text, "hotwords": text, "beam_size": {"type": "integer", "minimum": 1, "maximum": 16},
+            "temperature": probability, "partials": flag, "partial_interval_ms": whole, "enable_timestamps": flag,
+            "vad": {"type": "object"}, "vad_threshold": probability, "final_on": {"enum": ["turn_end", "vad_stop"]},
+            "start_sample": whole,
+        }},
+        "TranscribeForm": with(json!({"file": file})),
+        "TranscribeJson": with(json!({"audio": {"type": "string", "contentEncoding": "base64"}, "audio_url": {"type": "string", "format": "uri"}})),
+        "OpenAiForm": {"type": "object", "required": ["file"], "properties": {
+            "file": file, "model": text, "language": text, "prompt": text, "response_format": format, "temperature": probability,
+            "timestamp_granularities[]": {"type": "array", "items": {"enum": ["word", "segment"]}}, "stream": flag,
+        }},
+        "Transcription": {"type": "object", "properties": {
+            "text": text, "segments": {"type": "array", "items": segment}, "language": text,
+            "language_probability": probability, "duration": number,
+        }},
+        "Detection": {"type": "object", "properties": {
+            "speech": flag, "segments": {"type": "array", "items": speech}, "turn_end_probability": probability,
+            "duration": number, "sample_rate": whole,
+        }},
+        "Error": {"type": "object", "properties": {"error": {"type": "object", "properties": {
+            "code": {"enum": codes}, "message": text, "type": text, "param": {"type": ["string", "null"]}, "recoverable": flag,
+        }}}},
+    })
+}
+
+/// The same for people.
+pub fn page() -> String {
+    let document = document();
+    let mut rows = String::new();
+    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in operations.as_object().into_iter().flatten() {
+            let summary = operation["summary"].as_str().unwrap_or_default();
+            let detail = serde_json::to_string_pretty(operation).unwrap_or_default();
+            rows.push_str(&format!(
+                "<details><summary><b>{}</b> <code>{}</code> {}</summary><pre>{}</pre></details>\n",
+                method.to_uppercase(),
+                escape(path),
+                escape(summary),
+                escape(&detail)
+            ));
+        }
+    }
+    let schemas =
+        serde_json::to_string_pretty(&document["components"]["schemas"]).unwrap_or_default();
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Speech recognition</title>\n\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}}\
+         b{{display:inline-block;width:4rem;color:#06c}}pre{{overflow:auto;background:#f4f4f4;padding:1rem}}\
+         details{{border-bottom:1px solid #ddd;padding:.4rem 0}}summary{{cursor:pointer}}</style></head><body>\n\
+         <h1>Speech recognition</h1>\n<p>Version {}. For programs: <a href=\"openapi.json\">openapi.json</a>. \
+         The messages of the WebSocket are described in <code>docs/PROTOCOL.md</code>.</p>\n\
+         <pre>curl -F file=@speech.wav http://localhost:8001/v1/transcribe</pre>\n{rows}\
+         <details><summary>Schemas</summary><pre>{}</pre></details>\n</body></html>\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(&schemas)
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_holds_every_route_and_nothing_else() {
+        let document = document();
+        let mut told: Vec<String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
+        let mut routes: Vec<String> = TABLE.iter().map(|it| plain(it.path)).collect();
+        routes.extend(chassis::admin::PATHS.map(str::to_owned));
+        told.sort();
+        routes.sort();
+        assert_eq!(told, routes);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text
+            .split("\"#")
+            .skip(1)
+            .filter_map(|it| it.split('"').next())
+        {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_stream_are_those_that_are_read() {
+        let all = wire::asr::StreamConfig::from_pairs([("no_such_key", "1")])
+            .unwrap_err()
+            .to_string();
+        for key in schemas()["StreamConfig"]["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+        {
+            assert!(
+                all.contains(&format!("`{key}`")),
+                "{key} is not among: {all}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        let page = page();
+        assert!(
+            !page.contains("src=") && !page.contains("https://"),
+            "the page loads something"
+        );
+        for endpoint in TABLE {
+            assert!(
+                page.contains(&plain(endpoint.path)),
+                "{} is not on the page",
+                endpoint.path
+            );
+        }
+    }
+}

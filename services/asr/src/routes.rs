@@ -1,0 +1,175 @@
+//! The whole HTTP surface of this service on one screen. (Health, readiness and metrics are `chassis::admin`'s.)
+//!
+//! Invariants:
+//! - A route is a row of [`TABLE`], from which the application and `/openapi.json` are both made; so the document is true.
+
+use actix_web::{HttpResponse, Route, web};
+use chassis::api_error::ApiError;
+use serde_json::json;
+
+use crate::app::App;
+use crate::{openapi, stream, transcribe};
+
+/// One address of this service.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub summary: &'static str,
+    /// Which description of its request and answer holds.
+    pub shape: Shape,
+    make: fn() -> Route,
+}
+
+/// What is sent and answered, for the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Stream,
+    Transcribe,
+    OpenAi,
+    Detect,
+    Models,
+    Model,
+    Document,
+    Page,
+}
+
+/// Every route.
+pub const TABLE: &[Endpoint] = &[
+    Endpoint {
+        method: "get",
+        path: "/v1/stream/asr",
+        summary: "Transcribe a live stream over a WebSocket",
+        shape: Shape::Stream,
+        make: || web::get().to(stream::native),
+    },
+    Endpoint {
+        method: "post",
+        path: "/v1/transcribe",
+        summary: "Transcribe a file",
+        shape: Shape::Transcribe,
+        make: || web::post().to(transcribe::native),
+    },
+    Endpoint {
+        method: "post",
+        path: "/transcribe",
+        summary: "The same as /v1/transcribe",
+        shape: Shape::Transcribe,
+        make: || web::post().to(transcribe::native),
+    },
+    Endpoint {
+        method: "post",
+        path: "/v1/audio/transcriptions",
+        summary: "Transcribe a file, as OpenAI's API does",
+        shape: Shape::OpenAi,
+        make: || web::post().to(transcribe::openai_transcriptions),
+    },
+    Endpoint {
+        method: "post",
+        path: "/v1/audio/translations",
+        summary: "Translate a file into English, as OpenAI's API does",
+        shape: Shape::OpenAi,
+        make: || web::post().to(transcribe::openai_translations),
+    },
+    Endpoint {
+        method: "post",
+        path: "/v1/detect",
+        summary: "Find the speech in a file, and whether its speaker has finished",
+        shape: Shape::Detect,
+        make: || web::post().to(transcribe::detect),
+    },
+    Endpoint {
+        method: "post",
+        path: "/detect",
+        summary: "The same as /v1/detect",
+        shape: Shape::Detect,
+        make: || web::post().to(transcribe::detect),
+    },
+    Endpoint {
+        method: "get",
+        path: "/v1/models",
+        summary: "The model that is served, and its other names",
+        shape: Shape::Models,
+        make: || web::get().to(models),
+    },
+    Endpoint {
+        method: "get",
+        path: "/v1/models/{id:.+}",
+        summary: "One model",
+        shape: Shape::Model,
+        make: || web::get().to(model),
+    },
+    Endpoint {
+        method: "get",
+        path: "/openapi.json",
+        summary: "This document",
+        shape: Shape::Document,
+        make: || web::get().to(document),
+    },
+    Endpoint {
+        method: "get",
+        path: "/docs",
+        summary: "This document for people",
+        shape: Shape::Page,
+        make: || web::get().to(page),
+    },
+];
+
+/// Adds every route.
+pub fn configure(config: &mut web::ServiceConfig) {
+    for endpoint in TABLE {
+        // A resource of its own for each row would hide the methods of a second one; no path is there twice.
+        config.service(web::resource(endpoint.path).route((endpoint.make)()));
+    }
+}
+
+async fn models(app: web::Data<App>) -> HttpResponse {
+    let served = app.models.served();
+    let names = [&served.name].into_iter().chain(&served.aliases);
+    let data: Vec<_> = names.map(|id| card(&app, id)).collect();
+    HttpResponse::Ok().json(json!({"object": "list", "data": data}))
+}
+
+async fn model(app: web::Data<App>, id: web::Path<String>) -> HttpResponse {
+    match app.models.served().check_name(&id) {
+        Ok(()) => HttpResponse::Ok().json(card(&app, &id)),
+        Err(error) => transcribe::openai_error(&app, ApiError::from(error)),
+    }
+}
+
+fn card(app: &App, id: &str) -> serde_json::Value {
+    let served = app.models.served();
+    json!({
+        "id": id,
+        "object": "model",
+        "created": app.created,
+        "owned_by": "local",
+        "root": served.name,
+        "languages": served.languages,
+        "translates": served.translates,
+        "task": "automatic-speech-recognition",
+    })
+}
+
+async fn document() -> HttpResponse {
+    HttpResponse::Ok().json(openapi::document())
+}
+
+async fn page() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(openapi::page())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_is_there_twice() {
+        let mut paths: Vec<_> = TABLE.iter().map(|it| it.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), TABLE.len());
+    }
+}

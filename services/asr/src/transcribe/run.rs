@@ -1,0 +1,324 @@
+//! A decoded file to its segments: silence out, clips through the recogniser several at a time, times put back, in order.
+//!
+//! Invariants:
+//! - At most `files.parallel_clips` clips of one file are with the recogniser; the rest waits here, as ranges.
+//! - Segments come in the order of the file and count from 1 through it.
+//! - Dropping the stream abandons what is under way.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use audio::container::Clip;
+use batcher::{Lane, SubmitError};
+use futures_util::stream::{self, LocalBoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
+use wire::asr::DetectedSpeech;
+
+use crate::app::App;
+use crate::error::AsrError;
+use crate::models::Hearing;
+use crate::recognizer::{Options, RecognizeError};
+use crate::session::RATE_HZ;
+use crate::transcript::{Segment, Transcript};
+use crate::windows::{self, FRAME, Gathered, Restore, SpeechOptions};
+
+/// The most that Whisper hears at a time.
+const WINDOW: Duration = Duration::from_secs(30);
+/// What Smart Turn hears at most, in samples.
+const JUDGED: usize = 8 * 16_000;
+/// Frames of one VAD job: eight seconds of audio, so that no stream waits long behind it.
+const FRAMES_PER_JOB: usize = crate::models::silero::MAX_FRAMES;
+/// A file that finds no place asks again after so long. Its client waits anyway.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How a file is to be transcribed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub options: Options,
+    /// Whether silence is cut out first.
+    pub vad: bool,
+}
+
+/// The transcripts of a file's clips, as they are ready, in order.
+pub struct Transcripts {
+    clips: LocalBoxStream<'static, Result<Transcript, AsrError>>,
+    /// Of the whole file.
+    pub duration_s: f64,
+    language: String,
+    n_segments: usize,
+    began: Instant,
+    app: Arc<App>,
+}
+
+/// Which parts of a file hold speech.
+#[derive(Debug)]
+pub struct Heard {
+    probabilities: Vec<f32>,
+    n_samples: usize,
+}
+
+/// One clip of a file: what to hear of it, and how its times become the file's.
+struct Piece {
+    samples: Arc<[f32]>,
+    /// `None`: all of it.
+    part: Option<(Gathered, Arc<Restore>)>,
+}
+
+/// Begins to transcribe a file.
+///
+/// # Errors
+/// The detector failed. What fails later comes with the clip.
+pub async fn transcripts(app: &Arc<App>, clip: Clip, plan: Plan) -> Result<Transcripts, AsrError> {
+    let began = Instant::now();
+    let samples: Arc<[f32]> = clip.samples.into();
+    let duration_s = seconds(samples.len());
+    app.metrics.file_audio.inc_by(duration_s);
+    let pieces = pieces(app, &samples, &plan).await?;
+    Ok(Transcripts {
+        duration_s,
+        language: plan
+            .options
+            .language
+            .clone()
+            .unwrap_or_else(|| "en".to_owned()),
+        clips: clips(Arc::clone(app), pieces, plan.options),
+        n_segments: 0,
+        began,
+        app: Arc::clone(app),
+    })
+}
+
+async fn pieces(app: &App, samples: &Arc<[f32]>, plan: &Plan) -> Result<Vec<Piece>, AsrError> {
+    if !plan.vad {
+        return Ok(vec![Piece {
+            samples: Arc::clone(samples),
+            part: None,
+        }]);
+    }
+    let heard = hear(app, samples).await?;
+    let find =
+        |options: &SpeechOptions| windows::speech(&heard.probabilities, samples.len(), options);
+    let stretches = find(&SpeechOptions::sequential());
+    let speech: usize = stretches.iter().map(std::ops::Range::len).sum();
+    // What fits into one window gains nothing from being cut.
+    let (stretches, gathered) = if seconds(speech) <= WINDOW.as_secs_f64() {
+        let gathered = windows::gather(&stretches, None);
+        (stretches, gathered)
+    } else {
+        let stretches = find(&SpeechOptions::batched(WINDOW));
+        let gathered = windows::gather(&stretches, Some(WINDOW));
+        (stretches, gathered)
+    };
+    let restore = Arc::new(Restore::new(&stretches));
+    let piece = |it| Piece {
+        samples: Arc::clone(samples),
+        part: Some((it, Arc::clone(&restore))),
+    };
+    Ok(gathered.into_iter().map(piece).collect())
+}
+
+fn clips(
+    app: Arc<App>,
+    mut pieces: Vec<Piece>,
+    options: Options,
+) -> LocalBoxStream<'static, Result<Transcript, AsrError>> {
+    let n_parallel = app.settings.files.parallel_clips.get();
+    let detects = options.language.is_none() && app.models.served().multilingual;
+    let one = move |piece: Piece, options: Options| {
+        let app = Arc::clone(&app);
+        async move { one(&app, piece, &options).await }
+    };
+    if !detects || pieces.len() < 2 {
+        let clips = stream::iter(pieces).map(move |piece| one(piece, options.clone()));
+        return clips.buffered(n_parallel).boxed_local();
+    }
+    // The first clip settles the language for all, as the reference has it; so it goes alone.
+    let first = pieces.remove(0);
+    let all = async move {
+        let first = one(first, options.clone()).await;
+        let language = first
+            .as_ref()
+            .ok()
+            .map(|it| it.language.clone())
+            .filter(|it| !it.is_empty());
+        let options = Options {
+            language,
+            ..options
+        };
+        let rest = stream::iter(pieces)
+            .map(move |piece| one(piece, options.clone()))
+            .buffered(n_parallel);
+        stream::iter([first]).chain(rest)
+    };
+    all.flatten_stream().boxed_local()
+}
+
+async fn one(app: &App, piece: Piece, options: &Options) -> Result<Transcript, AsrError> {
+    let clip = match &piece.part {
+        Some((gathered, _)) => gathered.clip(&piece.samples).into(),
+        None => Arc::clone(&piece.samples),
+    };
+    let mut transcript = loop {
+        match app
+            .models
+            .recognizer
+            .transcribe(Arc::clone(&clip), options, Lane::Background)
+            .await
+        {
+            Err(RecognizeError::Refused(SubmitError::Full { .. })) => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            answer => break answer?,
+        }
+    };
+    app.metrics
+        .transcribed(transcript.n_fallback_windows, transcript.n_silent_windows);
+    if let Some((gathered, restore)) = &piece.part {
+        for segment in &mut transcript.segments {
+            later(segment, seconds(gathered.offset));
+            restore.segment(segment);
+        }
+    }
+    Ok(transcript)
+}
+
+/// Moves a segment by so many seconds.
+fn later(segment: &mut Segment, by: f64) {
+    segment.start += by;
+    segment.end += by;
+    for word in segment.words.iter_mut().flatten() {
+        word.start += by;
+        word.end += by;
+    }
+}
+
+impl Transcripts {
+    /// The next clip's transcript, with its place in the file.
+    ///
+    /// # Errors
+    /// The clip was not transcribed; nothing should be asked after that.
+    pub async fn next(&mut self) -> Result<Option<Transcript>, AsrError> {
+        let Some(clip) = self.clips.next().await else {
+            self.app
+                .metrics
+                .file_duration
+                .observe(self.began.elapsed().as_secs_f64());
+            return Ok(None);
+        };
+        let mut transcript = clip?;
+        for segment in &mut transcript.segments {
+            self.n_segments += 1;
+            segment.id = self.n_segments;
+        }
+        Ok(Some(transcript))
+    }
+
+    /// The whole file's transcript.
+    ///
+    /// # Errors
+    /// A clip was not transcribed.
+    pub async fn whole(mut self) -> Result<Transcript, AsrError> {
+        let mut whole = self.nothing();
+        while let Some(clip) = self.next().await? {
+            add(&mut whole, clip);
+        }
+        Ok(whole)
+    }
+
+    /// A transcript to which those of the clips can be [added](add).
+    pub fn nothing(&self) -> Transcript {
+        Transcript {
+            language: self.language.clone(),
+            duration_s: self.duration_s,
+            ..Transcript::default()
+        }
+    }
+}
+
+impl std::fmt::Debug for Transcripts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcripts")
+            .field("duration_s", &self.duration_s)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Adds a clip's transcript to that of the file, which has the language of its first clip.
+pub fn add(whole: &mut Transcript, clip: Transcript) {
+    if whole.segments.is_empty() && whole.language_probability <= 0.0 {
+        whole.language = clip.language;
+        whole.language_probability = clip.language_probability;
+    }
+    whole.segments.extend(clip.segments);
+    whole.n_fallback_windows += clip.n_fallback_windows;
+    whole.n_silent_windows += clip.n_silent_windows;
+}
+
+/// Listens for speech in a whole file.
+///
+/// # Errors
+/// The detector failed.
+pub async fn hear(app: &App, samples: &[f32]) -> Result<Heard, AsrError> {
+    let frames = windows::frames(samples);
+    let mut hearing = Hearing::of_recording();
+    let mut probabilities = Vec::with_capacity(frames.len() / FRAME);
+    for some in frames.chunks(FRAMES_PER_JOB * FRAME) {
+        let answer = loop {
+            match app
+                .models
+                .hear(hearing.clone(), some.to_vec(), Lane::Background)
+                .await
+            {
+                Err(AsrError::Busy { .. }) => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                answer => break answer?,
+            }
+        };
+        probabilities.extend_from_slice(&answer.0);
+        hearing = answer.1;
+    }
+    Ok(Heard {
+        probabilities,
+        n_samples: samples.len(),
+    })
+}
+
+impl Heard {
+    /// The stretches of speech, with the mean probability of each.
+    pub fn speech(&self) -> Vec<DetectedSpeech> {
+        let options = SpeechOptions {
+            min_speech: Duration::from_millis(250),
+            min_silence: Duration::from_millis(100),
+            pad: Duration::from_millis(30),
+            ..SpeechOptions::sequential()
+        };
+        let stretches = windows::speech(&self.probabilities, self.n_samples, &options);
+        let detected = |it: &std::ops::Range<usize>| {
+            let frames = self
+                .probabilities
+                .get(it.start / FRAME..it.end.div_ceil(FRAME))
+                .unwrap_or_default();
+            let confidence = frames.iter().sum::<f32>() / frames.len().max(1) as f32;
+            DetectedSpeech {
+                start: seconds(it.start),
+                end: seconds(it.end),
+                confidence,
+            }
+        };
+        stretches.iter().map(detected).collect()
+    }
+}
+
+/// The end of a file, as far as Smart Turn can hear.
+pub fn tail(samples: &[f32]) -> Arc<[f32]> {
+    samples
+        .get(samples.len().saturating_sub(JUDGED)..)
+        .unwrap_or_default()
+        .into()
+}
+
+/// Samples at 16 kHz in seconds.
+pub fn seconds(n_samples: usize) -> f64 {
+    n_samples as f64 / RATE_HZ as f64
+}
