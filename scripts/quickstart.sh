@@ -33,6 +33,8 @@ while [ $# -gt 0 ]; do
     shift || break
 done
 
+# ONNX Runtime reports its use to Microsoft unless this is set before it is loaded.
+export ORT_DISABLE_TELEMETRY=1
 python=${PYTHON:-python3}
 log=.run/quickstart.log
 server=""
