@@ -1,5 +1,13 @@
 //! Sharing calls changes nothing, failing is answered one by one, and bad models are refused in words.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "scripted answers are told apart by their exact temperatures"
+)]
+
 #[path = "whisper_support/inputs.rs"]
 mod inputs;
 

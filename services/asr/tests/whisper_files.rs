@@ -3,6 +3,8 @@
 //! The reference decodes with FFmpeg; we decode and resample with our own code, so samples differ by a little and times
 //! may by a few hundredths. What is written must be the same.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 #[path = "whisper_support/compare.rs"]
 mod compare;
 #[path = "whisper_support/inputs.rs"]

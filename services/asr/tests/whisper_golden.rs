@@ -4,6 +4,8 @@
 //! float32 with the same CTranslate2; the generator leaves out cases that noise of 1e-5 in the features would change, so
 //! what is left should hold on other processors too.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 #[path = "whisper_support/compare.rs"]
 mod compare;
 #[path = "whisper_support/inputs.rs"]

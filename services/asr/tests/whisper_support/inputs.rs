@@ -187,14 +187,14 @@ pub(crate) fn options(given: &Value) -> Options {
             "length_penalty" => options.length_penalty = small().unwrap(),
             "repetition_penalty" => options.repetition_penalty = small().unwrap(),
             "language_detection_threshold" => {
-                options.language_detection_threshold = small().unwrap()
+                options.language_detection_threshold = small().unwrap();
             }
             "language_detection_segments" => options.language_detection_segments = count(),
             "no_repeat_ngram_size" => options.no_repeat_ngram_size = count(),
             "beam_size" => options.beam_size = count(),
             "max_new_tokens" => options.max_new_tokens = Some(count()),
             "suppress_tokens" => {
-                options.suppress_tokens = serde_json::from_value(value.clone()).unwrap()
+                options.suppress_tokens = serde_json::from_value(value.clone()).unwrap();
             }
             "initial_prompt" => options.prompt = text(),
             "hotwords" => options.hotwords = text(),
