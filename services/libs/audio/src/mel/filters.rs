@@ -67,15 +67,36 @@ impl Filters {
         self.bands.len()
     }
 
-    /// The power in every band.
-    pub(super) fn apply(&self, power: &[f32], out: &mut [f32]) {
+    /// From the lowest to the highest.
+    pub(super) fn bands(&self) -> impl Iterator<Item = Triangle<'_>> {
         let mut weights = self.weights.as_slice();
-        for (band, place) in self.bands.iter().zip(out) {
+        self.bands.iter().map(move |band| {
             let (own, others) = weights.split_at(band.n_bins);
-            let bins = &power[band.first_bin..band.first_bin + band.n_bins];
-            *place = own.iter().zip(bins).map(|(weight, bin)| weight * bin).sum();
             weights = others;
+            Triangle {
+                first_bin: band.first_bin,
+                weights: own,
+            }
+        })
+    }
+}
+
+/// One band's filter.
+pub(super) struct Triangle<'a> {
+    first_bin: usize,
+    weights: &'a [f32],
+}
+
+impl Triangle<'_> {
+    /// The power in the band, for several frames side by side.
+    pub(super) fn apply<const N: usize>(&self, power: &[[f32; N]]) -> [f32; N] {
+        let mut sums = [0.0; N];
+        for (weight, bins) in self.weights.iter().zip(&power[self.first_bin..]) {
+            for (sum, bin) in sums.iter_mut().zip(bins) {
+                *sum += weight * bin;
+            }
         }
+        sums
     }
 }
 

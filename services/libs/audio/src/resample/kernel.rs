@@ -181,45 +181,68 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// One side of the curve, from the middle outwards.
-fn shared_curve() -> &'static [f32] {
-    static POINTS: OnceLock<Vec<f32>> = OnceLock::new();
+/// One side of the curve, from the middle outwards: its value at every point and what is to be added up to the next.
+fn shared_curve() -> &'static [[f32; 2]] {
+    static POINTS: OnceLock<Vec<[f32; 2]>> = OnceLock::new();
     POINTS.get_or_init(|| {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "56, and single precision"
+            reason = "56"
         )]
-        let n_points = CURVE_STEPS * HALF_WIDTH as usize + 2;
+        let n_points = CURVE_STEPS * HALF_WIDTH as usize + 1;
+        let value = |point: usize| curve(point as f64 / CURVE_STEPS as f64);
         #[expect(
             clippy::cast_possible_truncation,
             reason = "coefficients are kept in single precision"
         )]
-        let points = (0..n_points)
-            .map(|point| curve(point as f64 / CURVE_STEPS as f64) as f32)
-            .collect();
-        points
+        let pair = |point| {
+            [
+                value(point) as f32,
+                (value(point + 1) - value(point)) as f32,
+            ]
+        };
+        (0..n_points).map(pair).collect()
     })
 }
 
 /// Writes the filter for an output `offset` behind an input into `taps`; returns their sum.
 fn read_curve(offset: f64, steps_per_sample: f64, taps: &mut [f32]) -> f32 {
+    // Places on the curve are counted in 2^-32 of a step, because walking along in integers is several times faster
+    // than rounding a float for every tap.
+    const ONE: f64 = 4_294_967_296.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive and below 2^41"
+    )]
+    let [step, before, after] =
+        [1.0, offset, 1.0 - offset].map(|samples| (samples * steps_per_sample * ONE) as u64);
     let points = shared_curve();
-    let middle = (taps.len() / 2 - 1) as f64 + offset;
-    let mut sum = 0.0;
-    for (tap_idx, tap) in taps.iter_mut().enumerate() {
-        let at = (tap_idx as f64 - middle).abs() * steps_per_sample;
+    let (left, right) = taps.split_at_mut(taps.len() / 2);
+    walk(points, before, step, left.iter_mut().rev()) + walk(points, after, step, right.iter_mut())
+}
+
+fn walk<'a>(
+    points: &[[f32; 2]],
+    start: u64,
+    step: u64,
+    taps: impl Iterator<Item = &'a mut f32>,
+) -> f32 {
+    let (mut at, mut sum) = (start, 0.0);
+    for tap in taps {
         #[expect(
             clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "not negative and some thousands"
+            reason = "the lower half is what lies between two points"
         )]
-        let (below, between) = (at as usize, at.fract() as f32);
-        *tap = match points.get(below..below + 2) {
-            Some([left, right]) => left + (right - left) * between,
-            _ => 0.0,
-        };
+        let (point, between) = (
+            (at >> 32) as usize,
+            (at as u32) as f32 * (1.0 / (65_536.0 * 65_536.0)),
+        );
+        let [value, rise] = points.get(point).copied().unwrap_or_default();
+        *tap = value + rise * between;
         sum += *tap;
+        at += step;
     }
     sum
 }
