@@ -54,8 +54,8 @@ fn arguments() -> Result<Arguments> {
     while let Some(argument) = given.next() {
         match argument.as_str() {
             "--model" => {
-                parsed.model =
-                    ModelFiles::folder("model", given.next().context("--model wants a folder")?)
+                let folder = given.next().context("--model wants a folder")?;
+                parsed.model = ModelFiles::folder("model", folder);
             }
             "--words" => parsed.options.word_timestamps = true,
             "--own-length" => parsed.options.window = Window::OwnLength,
