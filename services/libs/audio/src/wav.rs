@@ -91,3 +91,74 @@ pub fn file(samples: &[f32], encoding: Encoding, rate: SampleRate) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::{Limits, Target, decode};
+
+    const LIMITS: Limits = Limits {
+        max_seconds: 60,
+        max_channels: 2,
+        min_rate_hz: 1000,
+        max_rate_hz: 192_000,
+    };
+
+    #[test]
+    fn a_plain_header_is_the_44_bytes_that_everybody_writes() {
+        let bytes = header(
+            Encoding::PcmS16le,
+            SampleRate::HZ_24000,
+            2,
+            Length::Bytes(1000),
+        );
+        let expected = [
+            b"RIFF\x0C\x04\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0".as_slice(),
+            &24_000_u32.to_le_bytes(),
+            &96_000_u32.to_le_bytes(),
+            b"\x04\0\x10\0data\xE8\x03\0\0",
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+
+    #[test]
+    fn files_can_be_read_back_in_every_encoding() {
+        // An odd number, so that eight-bit files need their pad.
+        let samples: Vec<f32> = (0_u8..101).map(|n| f32::from(n) / 128.0 - 0.4).collect();
+        for encoding in Encoding::ALL {
+            let bytes = file(&samples, encoding, SampleRate::HZ_8000);
+            assert_eq!(bytes.len() % 2, 0);
+            assert_eq!(
+                u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize,
+                bytes.len() - 8
+            );
+            let clip = decode(&bytes, Target::Source, &LIMITS).unwrap();
+            assert_eq!(
+                (clip.samples.len(), clip.source.codec),
+                (101, encoding.name())
+            );
+            assert_eq!((clip.rate, clip.incomplete), (SampleRate::HZ_8000, None));
+            for (given, got) in samples.iter().zip(&clip.samples) {
+                assert!(
+                    (given - got).abs() < 0.02,
+                    "{encoding}: {given} became {got}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_may_end_wherever_it_likes() {
+        let mut bytes = header(Encoding::PcmS16le, SampleRate::HZ_16000, 1, Length::Unknown);
+        encode(&[0.5; 777], Encoding::PcmS16le, &mut bytes);
+        let clip = decode(&bytes, Target::Source, &LIMITS).unwrap();
+        assert_eq!((clip.samples, clip.incomplete), (vec![0.5; 777], None));
+    }
+
+    #[test]
+    fn what_does_not_fit_in_32_bits_is_left_open() {
+        assert_eq!(Length::of(1000, Encoding::PcmF32le), Length::Bytes(4000));
+        assert_eq!(Length::of(1 << 30, Encoding::PcmF32le), Length::Unknown);
+        assert_eq!(Length::of(usize::MAX, Encoding::PcmS16le), Length::Unknown);
+    }
+}
