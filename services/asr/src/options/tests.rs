@@ -4,6 +4,7 @@ use chassis::api_error::Classify as _;
 use wire::error::ErrorCode;
 
 use super::*;
+use crate::recognizer::Window;
 use crate::settings::Raw;
 
 fn settings() -> Settings {

@@ -157,7 +157,7 @@ impl Listening {
             return end;
         }
         loop {
-            let may_read = self.may_read();
+            let may_read = self.may_read(socket);
             let awaits_drain = self.drain_until.is_none();
             let tick = self.next_tick();
             let done = tokio::select! {
@@ -177,11 +177,15 @@ impl Listening {
     }
 
     /// Whether the socket may be read. After a fault of the frames there is nothing more to read.
-    fn may_read(&mut self) -> bool {
+    fn may_read(&mut self, socket: &mut Socket) -> bool {
         let deaf = matches!(self.closing, Some(Closing::Fault(_)));
         let room = self.pending.is_empty() && !self.ear.has_backlog();
         if !room && !self.held_back {
             self.app.metrics.held_back.inc();
+        }
+        if room && self.held_back {
+            // It was we who did not read: that is no silence of the client.
+            socket.touch();
         }
         self.held_back = !room;
         !deaf && (room || self.closing.is_some())

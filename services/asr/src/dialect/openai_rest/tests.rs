@@ -174,6 +174,7 @@ proptest! {
         }
         let Event::Done { text, .. } = deltas.done(1.0) else { panic!("not done") };
         prop_assert_eq!(&text, &sum);
-        prop_assert_eq!(text, texts.concat().trim());
+        let whole = texts.concat();
+        prop_assert_eq!(text, whole.trim());
     }
 }
