@@ -30,7 +30,7 @@ pub(super) struct Inbox {
     /// The audio that came, and the part of it that was taken out as frames.
     pub(super) received: u64,
     pub(super) heard: u64,
-    skipped: u64,
+    is_deaf: bool,
     frames: VecDeque<(u64, f32)>,
     controls: VecDeque<(u64, Control)>,
 }
@@ -41,7 +41,7 @@ impl Inbox {
             frame_samples,
             received: 0,
             heard: 0,
-            skipped: 0,
+            is_deaf: false,
             frames: VecDeque::new(),
             controls: VecDeque::new(),
         }
@@ -52,12 +52,8 @@ impl Inbox {
     }
 
     pub(super) fn frame(&mut self, until: u64, probability: f32) {
-        let last = self
-            .frames
-            .back()
-            .map_or(self.heard, |it| it.0)
-            .max(self.skipped);
-        if last < until {
+        let last = self.frames.back().map_or(self.heard, |it| it.0);
+        if last < until && !self.is_deaf {
             self.frames.push_back((until, probability));
         }
     }
@@ -89,7 +85,7 @@ impl Inbox {
     /// Forgets all frames so far. Returns the ids of the finalizes that waited for them.
     pub(super) fn reset(&mut self) -> Vec<Option<String>> {
         self.frames.clear();
-        self.skipped = self.received;
+        // Those that are still to come end no later than this, and are not heard either.
         self.heard = self
             .heard
             .max(self.received - self.received % self.frame_samples);
@@ -106,7 +102,7 @@ impl Inbox {
     pub(super) fn stop(&mut self) {
         self.frames.clear();
         self.controls.clear();
-        self.skipped = u64::MAX;
+        self.is_deaf = true;
     }
 }
 

@@ -118,3 +118,74 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TELEPHONE: Clock = Clock {
+        rate_hz: 8_000,
+        start_sample: 100,
+    };
+
+    #[test]
+    fn times_go_on_from_where_the_client_resumed() {
+        assert_eq!(TELEPHONE.sample(3), 101);
+        assert!((TELEPHONE.seconds(16_000) - 1.0125).abs() < 1e-12);
+        let fast = Clock {
+            rate_hz: 44_100,
+            start_sample: 0,
+        };
+        assert_eq!(
+            fast.sample(16_000 * 86_400),
+            44_100 * 86_400,
+            "no drift in a day"
+        );
+    }
+
+    #[test]
+    fn shares_of_odd_lengths_add_up() {
+        let mut ledger = Ledger::new(TELEPHONE);
+        ledger.receive(10);
+        for (until, fate) in [
+            (3, Fate::Silence),
+            (8, Fate::Transcribed),
+            (9, Fate::Discarded),
+            (15, Fate::Silence),
+        ] {
+            ledger.settle(until, fate);
+        }
+        let totals = ledger.totals();
+        assert_eq!(
+            (
+                totals.silence,
+                totals.transcribed,
+                totals.discarded,
+                totals.buffered()
+            ),
+            (1 + 3, 3, 0, 3)
+        );
+    }
+
+    #[test]
+    fn nothing_is_settled_that_was_not_received_and_nothing_twice() {
+        let mut ledger = Ledger::new(TELEPHONE);
+        ledger.receive(10);
+        ledger.settle(22, Fate::Transcribed);
+        assert_eq!(ledger.totals().transcribed, 10);
+        ledger.settle(12, Fate::Silence);
+        assert_eq!(ledger.settle_all(Fate::Discarded), 0);
+        ledger.receive(14);
+        assert_eq!(ledger.settle_all(Fate::Discarded), 4);
+        assert_eq!(
+            ledger.totals(),
+            Totals {
+                received: 14,
+                transcribed: 10,
+                silence: 0,
+                discarded: 4,
+                segments: 0
+            }
+        );
+    }
+}

@@ -402,6 +402,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hypothesis_of_the_whole_does_not_agree_with_one_of_the_rest() {
+        let mut agreement = Agreement::default();
+        agreement.observe(" no no").unwrap();
+        agreement.commit(" no");
+        agreement.observe(" no").unwrap();
+        assert_eq!(agreement.stable_text(), "");
+        agreement.observe(" no").unwrap();
+        assert_eq!(agreement.stable_text(), " no");
+    }
+
+    #[test]
     fn drafts_follow_the_speech_and_slow_down_under_load() {
         let drafts = policy::Policy::preset(policy::Method::Silero)
             .drafts

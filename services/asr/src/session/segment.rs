@@ -135,7 +135,7 @@ impl Segment {
     ) -> Option<Purpose> {
         let (idx, job) = self.take_job(job)?;
         let news = self.pieces[idx].answered(&job, transcript, clock, desk);
-        if news && idx == 0 {
+        if news {
             self.look();
         }
         self.fold();

@@ -2,6 +2,8 @@
 
 mod properties;
 mod rig;
+mod texts;
+mod turns;
 
 use std::time::Duration;
 
@@ -56,5 +58,3 @@ fn check_rig(mut rig: Rig, picture: &str, answers: Answers, expected: Expect) {
     rig.play(picture, answers);
     expected.assert_eq(&rig.log);
 }
-
-mod pictures;

@@ -104,21 +104,35 @@ impl Dice {
     }
 }
 
+/// A few words that depend on the range alone.
+fn nonsense(range: &Range<u64>) -> String {
+    const WORDS: [&str; 6] = ["yes", "Yes.", "no", "-", "no,", "oh"];
+    let mut dice = Dice(1 + range.start + (range.end << 32));
+    let n_words = dice.roll(5);
+    let words: Vec<_> = (0..n_words)
+        .map(|_| WORDS[usize::try_from(dice.roll(6)).unwrap()])
+        .collect();
+    words.join(" ")
+}
+
 /// How the models behave.
 #[derive(Clone, Copy, Debug)]
 struct Manners {
     seed: u64,
-    /// Frames are heard, and jobs are answered, one time in so many. 1: at once.
+    /// Frames are heard, and turns are judged, one time in so many. 1: at once.
     slowness: u64,
+    /// The same for texts.
+    text_slowness: u64,
     /// One answer in so many is a failure. 0: none.
     failures: u64,
-    /// Texts are drawn by lot, whatever was said and whatever was asked for.
+    /// Texts are nonsense that depends on the range alone, whatever was said and whatever was asked for.
     babbles: bool,
 }
 
 const PROMPT: Manners = Manners {
     seed: 1,
     slowness: 1,
+    text_slowness: 1,
     failures: 0,
     babbles: false,
 };
@@ -290,7 +304,11 @@ impl Play {
     /// Lets the models work for a while.
     fn work(&mut self, all: bool) {
         loop {
-            let slowness = if all { 1 } else { self.manners.slowness };
+            let Manners {
+                slowness,
+                text_slowness,
+                ..
+            } = if all { PROMPT } else { self.manners };
             let mut idle = true;
             if !self.frames.is_empty() && self.dice.roll(slowness) == 0 {
                 idle = false;
@@ -298,28 +316,40 @@ impl Play {
                 self.rig.hear(probability);
                 self.seen.look(&self.rig);
             }
-            // The first job answered first, or any.
-            let n_waiting = self.rig.waiting.len() as u64;
-            if n_waiting > 0 && self.dice.roll(slowness) == 0 {
+            let is_judge = |it: &Waiting| matches!(it, Waiting::Judge(..));
+            let judge = self.rig.waiting.iter().position(is_judge);
+            if let Some(idx) = judge.filter(|_| self.dice.roll(slowness) == 0) {
                 idle = false;
-                let idx = if self.manners.slowness == 1 {
+                self.answer(idx);
+            }
+            // The text asked for first is there first, or any.
+            let texts: Vec<usize> = (0..self.rig.waiting.len())
+                .filter(|&it| !is_judge(&self.rig.waiting[it]))
+                .collect();
+            if !texts.is_empty() && self.dice.roll(text_slowness) == 0 {
+                idle = false;
+                let n = if text_slowness == 1 {
                     0
                 } else {
-                    self.dice.roll(n_waiting)
+                    self.dice.roll(texts.len() as u64)
                 };
-                self.answer(usize::try_from(idx).unwrap());
+                self.answer(texts[usize::try_from(n).unwrap()]);
             }
             if idle {
-                if self.rig.waiting.is_empty() && self.frames.is_empty() {
-                    let retained = self.rig.session.progress().retained;
-                    let bound = self.rig.policy.least_history();
-                    assert!(
-                        retained <= bound,
-                        "an edge that holds {bound} would wait for ever: {retained}"
-                    );
-                }
-                return;
+                return self.check_room();
             }
+        }
+    }
+
+    /// An edge that holds as much audio as it must is never stuck: then a job is out, or audio is missing.
+    fn check_room(&self) {
+        if self.rig.waiting.is_empty() && self.frames.is_empty() && !self.rig.is_closed() {
+            let retained = self.rig.session.progress().retained;
+            let bound = self.rig.policy.least_history();
+            assert!(
+                retained <= bound,
+                "an edge that holds {bound} would wait for ever: {retained}"
+            );
         }
     }
 
@@ -327,13 +357,11 @@ impl Play {
         if self.manners.failures > 0 && self.dice.roll(self.manners.failures) == 0 {
             self.rig.fail(idx);
         } else {
-            if self.manners.babbles && matches!(self.rig.waiting[idx], Waiting::Transcribe(_)) {
-                let words = ["yes", "Yes.", "no", "-", "no,", "oh"];
-                let n_words = self.dice.roll(5);
-                let text: Vec<_> = (0..n_words)
-                    .map(|_| words[usize::try_from(self.dice.roll(6)).unwrap()])
-                    .collect();
-                self.rig.texts.push_back(text.join(" "));
+            if let Waiting::Transcribe(wanted) = &self.rig.waiting[idx]
+                && self.manners.babbles
+            {
+                let text = nonsense(&wanted.range);
+                self.rig.texts.push_back(text);
             }
             self.rig.answer(idx);
         }
@@ -441,19 +469,21 @@ fn rates() -> impl Strategy<Value = u32> {
     ]
 }
 
-fn manners() -> impl Strategy<Value = Manners> {
-    (
-        any::<u64>(),
-        1u64..60,
-        prop_oneof![Just(0u64), Just(3)],
-        any::<bool>(),
-    )
-        .prop_map(|(seed, slowness, failures, babbles)| Manners {
+fn speeds() -> impl Strategy<Value = Manners> {
+    (any::<u64>(), 1u64..20, 1u64..200, any::<bool>()).prop_map(
+        |(seed, slowness, text_slowness, babbles)| Manners {
             seed,
             slowness,
-            failures,
+            text_slowness,
+            failures: 0,
             babbles,
-        })
+        },
+    )
+}
+
+fn manners() -> impl Strategy<Value = Manners> {
+    (speeds(), prop_oneof![Just(0u64), Just(3)])
+        .prop_map(|(speeds, failures)| Manners { failures, ..speeds })
 }
 
 proptest! {
@@ -478,11 +508,10 @@ proptest! {
     fn no_word_is_lost_or_doubled(
         steps in orderly(),
         policy in policy(),
-        seed in any::<u64>(),
-        slowness in 1u64..60,
+        speeds in speeds(),
         verdicts in prop::collection::vec(0u8..10, 0..30),
     ) {
-        let manners = Manners { seed, slowness, ..PROMPT };
+        let manners = Manners { babbles: false, ..speeds };
         let mut play = Play::new(&policy, 16_000, manners, &verdicts);
         let (spoken, cuts) = script(&steps, policy.method.frame_samples());
         play.rig.spoken.clone_from(&spoken);
@@ -516,8 +545,7 @@ proptest! {
     fn slowness_changes_nothing(
         steps in orderly(),
         policy in policy(),
-        seed in any::<u64>(),
-        slowness in 2u64..60,
+        speeds in speeds(),
         verdicts in prop::collection::vec(0u8..10, 0..30),
     ) {
         let policy = Policy { drafts: None, ..policy };
@@ -534,6 +562,6 @@ proptest! {
             });
             messages
         };
-        prop_assert_eq!(told(Manners { seed, slowness, ..PROMPT }), told(PROMPT));
+        prop_assert_eq!(told(speeds), told(Manners { babbles: speeds.babbles, ..PROMPT }));
     }
 }
