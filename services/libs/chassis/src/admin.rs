@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use prometheus::{Encoder as _, TextEncoder};
 use serde_json::{Map, Value, json};
 use wire::error::ErrorCode;
@@ -36,11 +36,13 @@ pub(crate) fn is_open(path: &str) -> bool {
 
 /// Adds these routes.
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    // Some balancers ask with HEAD.
+    let probe = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     config
-        .route("/healthz", web::get().to(alive))
-        .route("/livez", web::get().to(alive))
-        .route("/readyz", web::get().to(ready))
-        .route("/health", web::get().to(health))
+        .route("/healthz", probe().to(alive))
+        .route("/livez", probe().to(alive))
+        .route("/readyz", probe().to(ready))
+        .route("/health", probe().to(health))
         .route("/metrics", web::get().to(metrics))
         .route("/version", web::get().to(version));
 }

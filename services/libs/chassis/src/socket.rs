@@ -9,7 +9,7 @@
 //! - No frame or message larger than `max_message_bytes` is held; what is larger ends the session with its error first.
 //! - No more than `max_outbox_bytes` wait for a slow reader (or one message, if that is larger). Then sending waits, so
 //!   the session stops reading, so the client's own TCP stops. After `slow_reader` the session ends. Nobody else waits.
-//! - A peer that is silent for two pings is gone; one that sends no message for `idle_timeout` is idle, and told so.
+//! - A peer that leaves two pings without any sign of life is gone; one that sends no message for `idle_timeout` is idle, and told so.
 //! - The connection stays open after our Close until the peer has answered, left, or let `close_timeout` pass, and what
 //!   still comes in is read and thrown away: closing over unread bytes would make TCP take back our last words.
 
@@ -36,6 +36,9 @@ pub use message::{Fault, Gone, Limits, Received, SendError};
 pub(crate) use line::Line;
 use outbox::{Body, Outbox};
 
+/// Pings that a peer may leave unanswered.
+const MAX_UNANSWERED: u8 = 2;
+
 /// One connection, owned by its session's task. The only thing that writes to it.
 ///
 /// Dropped without [`Socket::close`], it tells the peer of an internal error: that is a panic, or a bug.
@@ -49,10 +52,11 @@ pub struct Socket {
     /// A message that comes in several frames.
     partial: Option<Partial>,
     gone: Option<Gone>,
-    last_heard: Instant,
+    /// Pings since the peer was last heard. Not a time: a session that was busy itself has not listened.
+    n_unanswered: u8,
     last_active: Instant,
     next_ping: Instant,
-    /// Armed for the earliest of three deadlines, which only ever move later: so it is looked at again when it fires and
+    /// Armed for the earlier of two deadlines, which only ever move later: so it is looked at again when it fires and
     /// not with every message.
     timer: Pin<Box<Sleep>>,
 }
@@ -94,7 +98,7 @@ pub fn upgrade(
         limits,
         partial: None,
         gone: None,
-        last_heard: now,
+        n_unanswered: 0,
         last_active: now,
         next_ping,
         timer: Box::pin(tokio::time::sleep_until(
@@ -117,6 +121,8 @@ impl Socket {
                 return Received::Gone(Gone::Vanished);
             };
             let received = tokio::select! {
+                // What has come in is heard before silence is judged.
+                biased;
                 received = messages.recv() => received,
                 () = &mut self.timer => {
                     if let Some(end) = self.on_timer() {
@@ -291,24 +297,24 @@ impl Socket {
     /// What is due: the end of the session, or nothing yet and the timer is armed anew.
     fn on_timer(&mut self) -> Option<Received> {
         let now = Instant::now();
-        let silent_until = self.last_heard + 2 * self.limits.ping_interval;
-        if silent_until <= now {
-            self.gone = Some(Gone::Unresponsive);
-            return Some(Received::Gone(Gone::Unresponsive));
-        }
         let idle_until = self.last_active + self.limits.idle_timeout;
         if idle_until <= now {
             let after = self.limits.idle_timeout;
             return Some(Received::Fault(Fault::Idle { after }));
         }
         if self.next_ping <= now {
+            if self.n_unanswered == MAX_UNANSWERED {
+                self.gone = Some(Gone::Unresponsive);
+                return Some(Received::Gone(Gone::Unresponsive));
+            }
+            self.n_unanswered += 1;
             self.next_ping = now + self.limits.ping_interval;
-            // A peer that leaves the outbox full gets no pings on top: `send` deals with it.
+            // A peer that leaves the outbox full gets no pings on top, and is silent all the same.
             if self.outbox.has_room(0) {
                 self.push(0, Message::Ping(Bytes::new()));
             }
         }
-        let due = self.next_ping.min(idle_until).min(silent_until);
+        let due = self.next_ping.min(idle_until);
         self.timer.as_mut().reset(due);
         None
     }
@@ -322,18 +328,18 @@ impl Socket {
                 return Some(Received::Gone(Gone::Vanished));
             }
         };
-        self.last_heard = Instant::now();
+        self.n_unanswered = 0;
         match message {
             Message::Text(text) => {
-                self.last_active = self.last_heard;
+                self.touch();
                 Some(Received::Text(text))
             }
             Message::Binary(bytes) => {
-                self.last_active = self.last_heard;
+                self.touch();
                 Some(Received::Binary(bytes))
             }
             Message::Continuation(item) => {
-                self.last_active = self.last_heard;
+                self.touch();
                 self.on_piece(item)
             }
             Message::Ping(bytes) => {

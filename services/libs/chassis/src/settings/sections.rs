@@ -33,7 +33,7 @@ pub struct ServerRaw {
     pub request_timeout_ms: u64,
     /// How long a connection without a request is kept.
     pub keep_alive_ms: u64,
-    /// How often a WebSocket is pinged; a peer silent for twice as long is gone.
+    /// How often a WebSocket is pinged; a peer that leaves two pings unanswered is gone.
     pub ping_interval_ms: u64,
     /// A WebSocket without a message for so long is closed.
     pub idle_timeout_ms: u64,

@@ -55,7 +55,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 pub(crate) fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = connect(address);
     send(&mut stream, head, body);
-    read_answer(&mut stream)
+    read_answer_to(&mut stream, head)
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
@@ -79,6 +79,10 @@ pub(crate) fn send(stream: &mut TcpStream, head: &str, body: &[u8]) {
 }
 
 pub(crate) fn read_answer(stream: &mut TcpStream) -> Answer {
+    read_answer_to(stream, "")
+}
+
+fn read_answer_to(stream: &mut TcpStream, request: &str) -> Answer {
     let mut bytes = Vec::new();
     let head_len = loop {
         if let Some(found) = bytes.windows(4).position(|it| it == b"\r\n\r\n") {
@@ -102,6 +106,8 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> Answer {
         .collect();
     let mut body = bytes[head_len..].to_vec();
     let length = headers.iter().find(|(name, _)| name == "content-length");
+    // The answer to HEAD has the length of what it does not carry.
+    let length = length.filter(|_| !request.starts_with("HEAD "));
     let length = length.map_or(0, |(_, value)| value.parse().unwrap());
     while body.len() < length {
         read_some(stream, &mut body);

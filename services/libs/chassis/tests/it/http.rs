@@ -221,6 +221,7 @@ fn a_server_that_loads_is_alive_and_not_ready() {
 #[test]
 fn health_and_version_say_what_runs() {
     let running = start(|_| {});
+    assert_eq!(request(running.address, "HEAD /readyz", b"").status, 200);
     let mut health = get(running.address, "/health").json();
     health["uptime_s"] = 0.into();
     expect![[r#"

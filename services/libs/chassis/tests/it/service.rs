@@ -277,6 +277,10 @@ async fn session(service: Service, mut socket: Socket, admission: Admission) {
         };
         let answered = match received {
             Received::Text(text) if &*text == "panic" => panic!("on purpose"),
+            Received::Text(text) if &*text == "nap" => {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                socket.send_text("awake").await
+            }
             Received::Text(text) if &*text == "stuck" => std::future::pending().await,
             Received::Text(text) if &*text == "bye" => {
                 return socket.close(CloseCode::Normal, "bye").await;

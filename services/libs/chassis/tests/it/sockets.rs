@@ -174,6 +174,21 @@ fn a_client_that_does_not_even_pong_is_gone() {
 }
 
 #[test]
+fn a_session_that_was_busy_does_not_take_its_client_for_gone() {
+    let running = start(|config| config.server.ping_interval_ms = 200);
+    let mut ws = ws(running.address);
+    ws.send(Message::text("nap")).unwrap();
+    let next = |ws: &mut Ws| loop {
+        if let Message::Text(text) = ws.read().unwrap() {
+            return text;
+        }
+    };
+    assert_eq!(next(&mut ws).as_str(), "awake");
+    ws.send(Message::text("good morning")).unwrap();
+    assert_eq!(next(&mut ws).as_str(), "good morning");
+}
+
+#[test]
 fn a_client_that_vanishes_gives_its_place_back() {
     let running = start(|_| {});
     let sockets: Vec<Ws> = (0..20).map(|_| ws(running.address)).collect();
