@@ -34,7 +34,7 @@ pub enum Received {
     Text(ByteString),
     /// A whole binary message.
     Binary(Bytes),
-    /// The peer broke a rule. Tell it, in the session's own words, and close; or call [`Socket::fail`].
+    /// The peer broke a rule. Tell it, in the session's own words, and close; or call [`Socket::fail`](super::Socket::fail).
     Fault(Fault),
     /// The peer has closed or vanished. Nothing more will come, and nothing more arrives there.
     Gone(Gone),
@@ -97,7 +97,7 @@ pub enum SendError {
     /// The peer has closed or vanished; there is nobody to tell.
     #[error("the peer is gone")]
     Gone,
-    /// The peer does not read. End the session with [`Socket::fail`] or [`Socket::close_for`].
+    /// The peer does not read. End the session with [`Socket::fail`](super::Socket::fail) or [`Socket::close_for`](super::Socket::close_for).
     #[error(transparent)]
     Slow(Fault),
 }
