@@ -145,7 +145,7 @@ else
 fi
 
 bench_files() {
-    "$python" tests/baseline/compose.py "$recordings" "$results/long.wav" "$file_s"
+    "$python" tests/baseline/compose.py "$recordings" "$results/long.wav" "$file_s" "$exact"
     local name model
     for name in demo base; do
         model=$demo

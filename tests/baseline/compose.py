@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes a long WAV file made of the recordings of a folder and pauses, and beside it what is said in it.
 
-    compose.py RECORDINGS_FOLDER OUT.wav SECONDS
+    compose.py RECORDINGS_FOLDER OUT.wav SECONDS [NAME,…]
 
-About half of it is speech, in a fixed order, with a pause of half a second to four seconds after each recording.
+Of all recordings, or of those named. About half of it is speech, in a fixed order, with a pause of half a second to four seconds after each recording.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ RATE = 16_000
 
 def main() -> None:
     folder, out, seconds = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
+    only = sys.argv[4].split(",") if len(sys.argv) > 4 else None
     order = random.Random(1)
     clips = []
     for name, text in json.loads((folder / "expected.json").read_text()).items():
+        if only and pathlib.Path(name).stem not in only:
+            continue
         with wave.open(str(folder / name)) as clip:
             if (clip.getframerate(), clip.getnchannels(), clip.getsampwidth()) != (RATE, 1, 2):
                 sys.exit(f"{name} is not mono, 16 kHz, 16 bit")
             clips.append((clip.readframes(clip.getnframes()), text))
+    if not clips:
+        sys.exit(f"no recordings in {folder}")
     audio, texts = bytearray(), []
     # Whole recordings only, so that the text is right; silence fills the rest.
     while True:

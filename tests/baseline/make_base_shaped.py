@@ -3,7 +3,7 @@
 
     make_base_shaped.py TOKENIZER_FOLDER OUT_FOLDER
 
-A call costs what a call of the real `base` costs: the same layers, the same 51,865 tokens, int8. What it writes is
+A call costs what a call of the real `base` costs: the same layers, the same 51,864 tokens, int8. What it writes is
 nonsense, but it must behave as a recogniser does, or the comparison would time something else: a window gives some
 thirty tokens and ends, it is sure of itself so that no window is decoded again at a higher temperature, and its text
 does not repeat. So the position decides the token: each of the 448 positions points to a word, and every 64th to the end.
@@ -20,7 +20,7 @@ import sys
 import numpy as np
 from ctranslate2.specs import whisper_spec
 
-N_MELS, D, HEADS, LAYERS, FFN, N_TOKENS = 80, 512, 8, 6, 2048, 51_865
+N_MELS, D, HEADS, LAYERS, FFN, N_TOKENS = 80, 512, 8, 6, 2048, 51_864
 # One window ends at a multiple of this, so a text is between 1 and 64 tokens long and half of that on average.
 PERIOD = 64
 # How far the position outweighs the last token, and how sure the model is: about 0.9 for each token.

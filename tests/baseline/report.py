@@ -269,8 +269,8 @@ HOW = """\
   difference is gone: the rows "30 s windows" show our server with `model.window=full` on the same demo model.
 - **The demo model is tiny.** With it, most of the time is the encoder's window and everything around the model, which flatters whoever wastes less of both.
   The `base`-shaped model has the size, vocabulary and cost of Whisper base and random weights: its text is nonsense, its times are not.
-- **The long file** is made of short recordings and pauses, half of it speech. Its text is hard for the demo model (a window holds
-  unrelated sentences); the word errors are there to show that nobody is fast by leaving words out.
+- **The long file** is made of short recordings that the demo model reads word for word, and of pauses; half of it is speech. Ten unrelated sentences in one window
+  of 30 s are more than that model learnt, on either side; the word errors are there to show that nobody is fast by leaving words out.
 - **A stream** is a WebSocket fed in real time with 40 ms frames, recordings with pauses of 1.5 to 4 s in random phase, partials on. *End of speech* is
   the wall time at which the last voiced sample was sent, so the latency contains the 200 ms of silence that end a stretch of speech.
   *Decision* is `speech_end`. A number of streams is carried when p95 is at most 500 ms from the end of speech and 300 ms from the decision, nothing is
