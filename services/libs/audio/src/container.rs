@@ -12,6 +12,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+mod he_aac;
 mod kind;
 mod matroska;
 mod mp4;

@@ -557,3 +557,22 @@ fn raw_audio_is_what_it_is_declared_to_be() {
         Err(DecodeError::Channels { given: 0, limit: 8 })
     );
 }
+
+#[test]
+fn he_aac_is_decoded_as_the_plain_aac_in_it() {
+    // The same file with its codec declared to be HE-AAC at 32 kHz: object type 5 and plain AAC at 16 kHz inside.
+    let plain = fixture("aac.m4a");
+    let place = |name: &[u8]| {
+        plain
+            .windows(name.len())
+            .position(|window| window == name)
+            .unwrap()
+    };
+    let config = place(&[0x05, 0x80, 0x80, 0x80, 0x05, 0x14, 0x08, 0x56, 0xE5, 0x00]);
+    let mut he = plain.clone();
+    // Explicit signalling fits into the five bytes that compatible signalling took.
+    he[config + 5..config + 10].copy_from_slice(&[0x2C, 0x0A, 0x88, 0x00, 0x00]);
+    let (he, plain) = (native(&he).unwrap(), native(&plain).unwrap());
+    assert!(he.samples == plain.samples);
+    assert_eq!(he.source, plain.source);
+}

@@ -25,7 +25,7 @@ use symphonia::default::{formats, get_codecs};
 use super::kind::Kind;
 use super::matroska::Outline;
 use super::sink::{End, Sink};
-use super::{Clip, DecodeError, mp4, ogg};
+use super::{Clip, DecodeError, he_aac, mp4, ogg};
 use crate::opus::{self, PacketDecoder};
 
 /// Packets beyond one per byte would be made of nothing; a reader that gives them is going round in circles.
@@ -108,7 +108,7 @@ impl Packets {
             });
         };
         let mut decoder = Decoder::new(kind, parameters, container)?;
-        let rate_hz = decoder.rate_hz(parameters);
+        let rate_hz = decoder.rate_hz;
         if let Some(rate_hz) = rate_hz {
             sink.open(rate_hz, decoder.n_channels(parameters), decoder.codec())?;
         }
@@ -278,6 +278,8 @@ impl From<DecodeError> for Fault {
 
 struct Decoder {
     codec: Codec,
+    /// If it is known before the first packet.
+    rate_hz: Option<u32>,
     /// Samples in the longest packet so far.
     longest_packet: u64,
 }
@@ -304,7 +306,20 @@ impl Decoder {
             return Self::opus(kind, parameters, container);
         }
         let codec = codec_name(parameters.codec);
-        let decoder = get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default());
+        let mut rate_hz = parameters.sample_rate;
+        let options = AudioDecoderOptions::default();
+        let mut decoder = get_codecs().make_audio_decoder(parameters, &options);
+        if matches!(decoder, Err(Error::Unsupported(_)))
+            && parameters.codec == well_known::CODEC_ID_AAC
+            && let Some(core) = parameters.extra_data.as_deref().and_then(he_aac::core)
+        {
+            let mut plain = parameters.clone();
+            plain
+                .with_extra_data(Box::new(core.config))
+                .with_sample_rate(core.rate_hz);
+            rate_hz = Some(core.rate_hz);
+            decoder = get_codecs().make_audio_decoder(&plain, &options);
+        }
         let decoder = decoder.map_err(|error| {
             if matches!(error, Error::Unsupported(_)) {
                 DecodeError::UnsupportedCodec {
@@ -324,6 +339,7 @@ impl Decoder {
                 name: codec,
                 interleaved: Vec::new(),
             },
+            rate_hz,
             longest_packet: 0,
         })
     }
@@ -349,6 +365,7 @@ impl Decoder {
                 packets,
                 mono: Vec::new(),
             },
+            rate_hz: Some(opus::RATE_HZ),
             longest_packet: 0,
         })
     }
@@ -357,13 +374,6 @@ impl Decoder {
         match &self.codec {
             Codec::Symphonia { name, .. } => name,
             Codec::Opus { .. } => "opus",
-        }
-    }
-
-    fn rate_hz(&self, parameters: &AudioCodecParameters) -> Option<u32> {
-        match &self.codec {
-            Codec::Symphonia { .. } => parameters.sample_rate,
-            Codec::Opus { .. } => Some(opus::RATE_HZ),
         }
     }
 
@@ -447,6 +457,9 @@ fn codec_name(id: AudioCodecId) -> &'static str {
 /// For an error message about a codec that has no decoder here.
 fn codec_description(id: AudioCodecId) -> String {
     match id {
+        well_known::CODEC_ID_AAC => {
+            "aac with more than two channels, or newer than HE-AAC".to_owned()
+        }
         well_known::CODEC_ID_AC3 => "ac3".to_owned(),
         well_known::CODEC_ID_EAC3 => "eac3".to_owned(),
         well_known::CODEC_ID_DCA => "dts".to_owned(),
