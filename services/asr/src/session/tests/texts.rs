@@ -417,3 +417,28 @@ fn a_text_that_speech_overtook_is_cancelled() {
     "#]],
     );
 }
+
+#[test]
+fn what_nobody_was_shown_promises_nothing() {
+    let mut rig = judging("11", quiet(Method::SileroSmartTurn));
+    rig.texts = ["one two", "one two three", "won too"]
+        .map(str::to_owned)
+        .into();
+    check_rig(
+        rig,
+        "a8 .6 ? ! .2 b8 .6 ? ! .2 c8 .6 ? !",
+        Answers::ByHand,
+        expect![[r#"
+            start 1 at 0
+              final 0..14
+              judge 0..14
+              final 0..30
+              judge 0..30
+              final 0..46
+              judge 0..46
+            end 1 0..40
+            final 1 "won too" 0..40
+            turn end 1 SmartTurn 0.9
+        "#]],
+    );
+}
