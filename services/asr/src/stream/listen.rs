@@ -227,10 +227,13 @@ impl Listening {
             self.pending = bytes;
             let now = Instant::now();
             self.idle_at = Some(now + self.app.settings.stream.audio_idle);
-            self.progress_at.get_or_insert(
-                (self.progress_sent + self.app.settings.stream.progress_interval).max(now),
-            );
+            self.owe_progress(now);
         }
+    }
+
+    fn owe_progress(&mut self, now: Instant) {
+        let due = self.progress_sent + self.app.settings.stream.progress_interval;
+        self.progress_at.get_or_insert(due.max(now));
     }
 
     async fn on_command(&mut self, socket: &mut Socket, command: Command) -> Result<(), End> {
@@ -243,7 +246,10 @@ impl Listening {
             Command::Finalize { id } => self.on(socket, Event::Finalize { id }).await,
             Command::Reset => {
                 self.generation += 1;
-                self.hearing = Some(Hearing::of_stream());
+                // A job that is out keeps its place until it comes back; a second one would take another session's.
+                if let Some(hearing) = &mut self.hearing {
+                    *hearing = Hearing::of_stream();
+                }
                 self.ear.skip();
                 self.on(socket, Event::Reset).await
             }
@@ -279,7 +285,9 @@ impl Listening {
     async fn on_done(&mut self, socket: &mut Socket, done: Done) -> Result<(), End> {
         let mut events = Vec::new();
         match done {
-            Done::Heard { generation, .. } if generation != self.generation => {}
+            Done::Heard { generation, .. } if generation != self.generation => {
+                self.hearing = Some(Hearing::of_stream());
+            }
             Done::Heard {
                 first_end, answer, ..
             } => {

@@ -31,7 +31,8 @@ const USUAL_MELS: usize = 80;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(
-        "the model folder `{path}` does not exist; it should hold {WEIGHTS}, {CONFIG}, {VOCABULARY} and {TOKENIZER}"
+        "the model folder `{path}` does not exist; it should hold {WEIGHTS}, {CONFIG}, {VOCABULARY} and {TOKENIZER}; \
+         `scripts/download_models.sh` fetches models by name"
     )]
     NoFolder { path: PathBuf },
     #[error("the model `{model}` lacks {file}, {expected}")]

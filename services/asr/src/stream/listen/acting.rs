@@ -163,8 +163,13 @@ impl Listening {
             Message::Final(last) => {
                 latency = now.saturating_duration_since(self.arrivals.when(last.end, now));
                 self.app.metrics.final_sent(latency);
+                // Where to resume from has moved, and perhaps no more audio comes to tell it by.
+                self.owe_progress(now);
             }
-            Message::Failed { .. } => self.app.metrics.failures.inc(),
+            Message::Failed { .. } => {
+                self.app.metrics.failures.inc();
+                self.owe_progress(now);
+            }
             Message::Partial(_) => {
                 if let Some(asked) = self.draft_asked.take() {
                     self.app
