@@ -1,4 +1,26 @@
 //! Everything that is tested from outside, in one binary.
+//!
+//! `layering` and `shipped` are about the repository, the others about what a service does to its clients. Services listen on
+//! ports of their own, so the tests run at once; what takes a real model shares one service where it leaves no trace in it.
 #![allow(clippy::unwrap_used, reason = "every function here belongs to a test")]
+#![allow(
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "as above: what is not expected fails the test"
+)]
 
+mod accounting;
+mod bad_files;
+mod bad_messages;
+mod bounds;
+mod defects;
+mod drain;
+mod encodings;
+mod isolation;
 mod layering;
+mod operations;
+mod overload;
+mod process;
+mod shipped;
+mod stream;
+mod uploads;

@@ -1,1 +1,158 @@
-//! End-to-end tests.
+//! What the end-to-end tests stand on: services in this process on a port of their own, and clients that speak to them.
+//!
+//! - [`Asr`] is a running recogniser, with its real built-in models or with scripted ones.
+//! - [`stream::Client`] speaks the streaming protocol, [`http`] uploads files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "every function here belongs to a test, and panics are its failures"
+)]
+#![allow(clippy::panic, reason = "as above")]
+
+pub mod encode;
+pub mod http;
+pub mod speech;
+pub mod stream;
+
+use std::net::SocketAddr;
+use std::sync::{LazyLock, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use asr::models::scripted::{self, Script};
+use asr::settings::{Raw, Settings};
+use asr::{Outcome, Problems, Stop, StopHandle, server};
+
+/// A recogniser that runs in this process until it is dropped.
+#[derive(Debug)]
+pub struct Asr {
+    pub address: SocketAddr,
+    stop: StopHandle,
+    thread: Option<JoinHandle<Outcome>>,
+}
+
+impl Asr {
+    /// One with the built-in model for all tests that leave no trace in it. It lives as long as the process.
+    pub fn shared() -> &'static Asr {
+        static SHARED: LazyLock<Asr> = LazyLock::new(|| Asr::real(|_| {}));
+        &SHARED
+    }
+
+    /// With the built-in model, Silero and Smart Turn, ready.
+    pub fn real(configure: impl FnOnce(&mut Raw)) -> Asr {
+        Asr::start(configure, |settings| server::start(settings))
+    }
+
+    /// With models that do what `script` says, ready.
+    pub fn scripted(script: Script, configure: impl FnOnce(&mut Raw)) -> Asr {
+        Asr::start(configure, move |settings| {
+            server::start_with(settings, |settings, families| {
+                scripted::start(script, settings, families)
+            })
+        })
+    }
+
+    fn start(
+        configure: impl FnOnce(&mut Raw),
+        make: impl FnOnce(Settings) -> Result<server::Server, server::ServeError> + Send + 'static,
+    ) -> Asr {
+        let settings = settings(configure);
+        let (started, address) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("asr-under-test".to_owned())
+            .spawn(move || {
+                asr::block_on(async move {
+                    let (handle, stop) = Stop::by_hand();
+                    let server = make(settings).unwrap();
+                    started.send((server.address(), handle)).unwrap();
+                    server.run(stop).await.unwrap()
+                })
+            })
+            .unwrap();
+        let (address, stop) = address.recv().expect("the service did not start");
+        let asr = Asr {
+            address,
+            stop,
+            thread: Some(thread),
+        };
+        asr.wait_until_ready();
+        asr
+    }
+
+    /// `http://…` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Asks it to stop, as SIGTERM does.
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stopped(self) -> Outcome {
+        self.stop();
+        self.ended()
+    }
+
+    /// Waits until it has stopped.
+    pub fn ended(mut self) -> Outcome {
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    fn wait_until_ready(&self) {
+        for _ in 0..600 {
+            if http::get_blocking(self.address, "/readyz").starts_with("HTTP/1.1 200") {
+                return;
+            }
+            pause(Duration::from_millis(50));
+        }
+        panic!(
+            "not ready after half a minute: {}",
+            http::get_blocking(self.address, "/readyz")
+        );
+    }
+}
+
+impl Drop for Asr {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Twice: what a failed test left open is cut.
+            self.stop.stop();
+            self.stop.stop();
+            drop(thread.join());
+        }
+    }
+}
+
+/// The defaults for a test: any free port of this machine, one worker, a short drain.
+pub fn settings(configure: impl FnOnce(&mut Raw)) -> Settings {
+    let mut raw = Raw::defaults();
+    "127.0.0.1".clone_into(&mut raw.server.host);
+    raw.server.port = 0;
+    raw.server.workers = 2;
+    raw.model.device = asr::settings::Device::Cpu;
+    raw.drain.deadline_ms = 20_000;
+    configure(&mut raw);
+    let mut problems = Problems::default();
+    raw.check(&mut problems)
+        .unwrap_or_else(|| panic!("{problems}"))
+}
+
+/// Waits on the thread of a test.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread of a test, which serves nobody"
+)]
+pub fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
+/// Runs one test's conversation.
+pub fn run<F: Future>(conversation: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(conversation)
+}

@@ -1,0 +1,434 @@
+//! The service as operators meet it: its start, its end, its exit codes, its complaints, its memory.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use e2e::http::{get, upload};
+use e2e::speech::{self, READ_WELL};
+use e2e::stream::{Client, check_promises};
+use e2e::{pause, run};
+use wire::asr::ServerMessage;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_asr_process");
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    // Nothing of the environment of whoever runs the tests.
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+        .args([
+            "--host",
+            "127.0.0.1",
+            "--set",
+            "log.format=json",
+            "--set",
+            "server.workers=2",
+        ])
+        .args(arguments);
+    command
+}
+
+/// A service that runs.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    log: mpsc::Receiver<String>,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Process {
+        let mut command = command(arguments);
+        command
+            .args(["--port", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (lines, log) = mpsc::sync_channel(10_000);
+        let read = move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                // A log longer than that is not read by any test.
+                drop(lines.try_send(line));
+            }
+        };
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(read)
+            .unwrap();
+        let mut seen = Vec::new();
+        let address = loop {
+            let line = log
+                .recv_timeout(Duration::from_secs(60))
+                .unwrap_or_else(|_| panic!("it did not start: {seen:#?}"));
+            let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let found = [&json["address"], &json["fields"]["address"]]
+                .into_iter()
+                .find_map(|it| it.as_str()?.parse().ok());
+            seen.push(line);
+            if let Some(address) = found {
+                break address;
+            }
+        };
+        let process = Process {
+            child,
+            address,
+            log,
+        };
+        for _ in 0..1_200 {
+            if e2e::http::get_blocking(process.address, "/readyz").starts_with("HTTP/1.1 200") {
+                return process;
+            }
+            pause(Duration::from_millis(50));
+        }
+        panic!(
+            "not ready: {:#?}",
+            process.log.try_iter().collect::<Vec<_>>()
+        );
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn signal(&self, name: &str) {
+        let killed = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+    }
+
+    /// Its exit code, which comes within `patience`.
+    fn ended(&mut self, patience: Duration) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            let log = || self.log.try_iter().collect::<Vec<_>>();
+            assert!(began.elapsed() < patience, "it goes on: {:#?}", log());
+            pause(Duration::from_millis(20));
+        }
+    }
+
+    /// Resident memory in KiB.
+    fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|it| it.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn n_descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Runs to its end, which is soon.
+fn output(arguments: &[&str]) -> Output {
+    let mut child = command(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if Duration::from_secs(60) < began.elapsed() {
+            child.kill().unwrap();
+            panic!("{arguments:?} goes on: {:?}", child.wait_with_output());
+        }
+        pause(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn fails(arguments: &[&str], code: i32, words: &[&str]) {
+    let output = output(arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    for word in words {
+        assert!(told.contains(word), "{word:?} is not in: {told}");
+    }
+    assert!(!told.contains("panicked"), "{told}");
+}
+
+#[test]
+fn on_sigterm_twenty_real_conversations_get_their_texts_and_it_exits_with_0() {
+    let mut process = Process::start(&["--set", "stream.audio_idle_ms=500"]);
+    let (name, text) = READ_WELL[3];
+    let samples = speech::samples(name);
+    let half = samples.len() / 2;
+    run(async {
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let mut client = Client::connect_to(process.address, "partials=false").await;
+            client.frames(&speech::bytes(&samples[..half]), 6_400).await;
+            clients.push(client);
+        }
+        for client in &mut clients {
+            client
+                .until(|it| matches!(it, ServerMessage::SpeechStart(_)))
+                .await;
+        }
+        process.signal("TERM");
+        for client in &mut clients {
+            client
+                .until(|it| matches!(it, ServerMessage::Draining(_)))
+                .await;
+            client
+                .frames(
+                    &speech::bytes(&[&samples[half..], &speech::silence(1.0)].concat()),
+                    6_400,
+                )
+                .await;
+        }
+        for client in &mut clients {
+            let closed = client.drained().await;
+            check_promises(client);
+            assert_eq!(client.finals(), [text], "{}", client.story());
+            assert_eq!(closed.discarded_samples, 0);
+            assert_eq!(client.close, Some(1012.into()));
+        }
+    });
+    assert_eq!(process.ended(Duration::from_secs(30)), Some(0));
+}
+
+#[test]
+fn an_idle_service_exits_at_once_with_0_and_an_impatient_operator_is_obeyed() {
+    for (signals, code) in [(&["TERM"][..], 0), (&["INT"], 0)] {
+        let mut process = Process::start(&[]);
+        for signal in signals {
+            process.signal(signal);
+        }
+        assert_eq!(
+            process.ended(Duration::from_secs(20)),
+            Some(code),
+            "{signals:?}"
+        );
+    }
+}
+
+#[test]
+fn five_hundred_visits_leave_no_memory_and_no_descriptors_behind() {
+    let process = Process::start(&[]);
+    let visits = |n: usize| {
+        let address = process.address;
+        run(async move {
+            for round in 0..n / 20 {
+                let visits = (0..20).map(|idx| async move {
+                    let mut client = Client::connect_to(address, "").await;
+                    client.audio(speech::bytes(&speech::silence(0.3))).await;
+                    if (round + idx) % 2 == 0 {
+                        client.finish().await;
+                    } else {
+                        client.vanish().await;
+                    }
+                });
+                futures_util::future::join_all(visits).await;
+            }
+            // The last ones are noticed a moment later.
+            while get(&format!("http://{address}/health")).await.json()["connections"] != 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    };
+    // The first ones fill the caches.
+    visits(200);
+    let (memory, descriptors) = (process.resident(), process.n_descriptors());
+    visits(500);
+    let (memory_after, descriptors_after) = (process.resident(), process.n_descriptors());
+    // 500 sessions that each left a kibibyte would be half of it; one that left its buffers, many times that.
+    assert!(
+        memory_after < memory + 6_000,
+        "{memory} KiB before, {memory_after} KiB after"
+    );
+    assert!(
+        descriptors_after < descriptors + 25,
+        "{descriptors} before, {descriptors_after} after"
+    );
+}
+
+#[test]
+fn a_busy_port_is_told_before_anything_is_loaded() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let began = Instant::now();
+    fails(&["--port", &port], 1, &[&port, "in use", "server.port"]);
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let set = |key: &str, value: &str| format!("{key}={value}");
+    let port = ["--port", "0", "--set"];
+
+    // No libraries where `home` says.
+    let home = set("home", &at("nowhere"));
+    fails(
+        &[port[0], port[1], port[2], &home],
+        1,
+        &["libonnxruntime.so", "nowhere", "setup.sh"],
+    );
+
+    // A library that is none.
+    fs::create_dir_all(at("bad/lib")).unwrap();
+    fs::create_dir_all(at("bad/models")).unwrap();
+    fs::write(at("bad/lib/libonnxruntime.so"), b"not a library").unwrap();
+    let home = set("home", &at("bad"));
+    fails(
+        &[port[0], port[1], port[2], &home],
+        1,
+        &["libonnxruntime.so", "setup.sh"],
+    );
+
+    // Libraries, but no models beside them.
+    let native = repository().join(".native").canonicalize().unwrap();
+    fs::create_dir_all(at("bare")).unwrap();
+    std::os::unix::fs::symlink(native.join("lib"), at("bare/lib")).unwrap();
+    let home = set("home", &at("bare"));
+    fails(
+        &[port[0], port[1], port[2], &home],
+        1,
+        &["silero_vad.onnx", "setup.sh"],
+    );
+
+    // A damaged one.
+    fs::create_dir_all(at("bare/models")).unwrap();
+    fs::write(at("bare/models/silero_vad.onnx"), b"not a model").unwrap();
+    std::os::unix::fs::symlink(
+        native.join("models/smart-turn-v3.2-cpu.onnx"),
+        at("bare/models/smart-turn-v3.2-cpu.onnx"),
+    )
+    .unwrap();
+    fails(&[port[0], port[1], port[2], &home], 1, &["silero_vad.onnx"]);
+}
+
+#[test]
+fn a_whisper_that_is_missing_or_damaged_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let fails_with = |name: &str, words: &[&str]| {
+        let setting = format!("model.name={name}");
+        fails(&["--port", "0", "--set", &setting], 1, words);
+    };
+    fails_with("large-v3", &["large-v3", "download_models.sh"]);
+    fails_with(path("nothing").to_str().unwrap(), &["nothing"]);
+    let demo = repository().join("services/asr/models/demo");
+    for broken in ["model.bin", "tokenizer.json", "config.json"] {
+        let name = format!("broken-{}", broken.replace('.', "-"));
+        fs::create_dir_all(path(&name)).unwrap();
+        for file in fs::read_dir(&demo).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), path(&name).join(file.file_name())).unwrap();
+        }
+        fs::write(path(&name).join(broken), b"{ damaged").unwrap();
+        fails_with(path(&name).to_str().unwrap(), &[broken]);
+        fs::remove_file(path(&name).join(broken)).unwrap();
+        fails_with(path(&name).to_str().unwrap(), &[broken]);
+    }
+    // Weights that break off.
+    let name = path("short");
+    fs::create_dir_all(&name).unwrap();
+    for file in fs::read_dir(&demo).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), name.join(file.file_name())).unwrap();
+    }
+    let weights = fs::read(demo.join("model.bin")).unwrap();
+    fs::write(name.join("model.bin"), &weights[..weights.len() / 2]).unwrap();
+    fails_with(name.to_str().unwrap(), &["short"]);
+}
+
+#[test]
+fn a_model_in_a_folder_of_its_own_is_served() {
+    let demo = repository()
+        .join("services/asr/models/demo")
+        .canonicalize()
+        .unwrap();
+    let setting = format!("model.name={}", demo.display());
+    let process = Process::start(&["--set", &setting, "--set", "model.window=own_length"]);
+    let (name, text) = READ_WELL[0];
+    run(async {
+        let answer = upload(&process.url("/v1/transcribe"), &speech::file(name), &[]).await;
+        assert_eq!(answer.json()["text"], text);
+    });
+}
+
+#[test]
+fn every_mistake_in_the_settings_is_told_at_once_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("asr.yaml");
+    fs::write(
+        &file,
+        "server:\n  prot: 8001\n  max_connections: 0\nvad:\n  threshold: 7\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let words = [
+        "server.prot",
+        "server.port",
+        "server.max_connections",
+        "vad.threshold",
+        "beam_size",
+    ];
+    for more in [&["--check-config"][..], &[]] {
+        let arguments = [&["--config", file, "--set", "decode.beam_size=99"], more].concat();
+        fails(&arguments, 78, &words);
+    }
+    fs::write(file, ": : :").unwrap();
+    fails(&["--config", file], 78, &["asr.yaml"]);
+    fails(
+        &["--config", "/nowhere/asr.yaml"],
+        78,
+        &["/nowhere/asr.yaml"],
+    );
+    fails(&["--set", "nonsense"], 78, &["nonsense"]);
+    fails(&["--port", "70000"], 78, &["server.port"]);
+}
+
+#[test]
+fn it_tells_its_version_its_settings_and_that_they_are_in_order() {
+    let version = output(&["--version"]);
+    assert!(version.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&version.stdout),
+        format!("asr {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    let shipped = repository().join("config/asr.yaml");
+    let checked = output(&["--config", shipped.to_str().unwrap(), "--check-config"]);
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+    let printed = output(&["--set", "vad.threshold=0.6", "--print-config"]);
+    let printed = String::from_utf8_lossy(&printed.stdout);
+    assert!(
+        printed.lines().any(|it| it.contains("threshold: 0.6")),
+        "{printed}"
+    );
+}
