@@ -122,7 +122,7 @@ def drawn(chance):
     """A row of levels that looks a little like speech."""
     row = ""
     while len(row) < chance.randint(40, 900):
-        row += chance.choice("....,--####") * chance.choice([1, 2, 3, 5, 8, 20, 70, 150])
+        row += chance.choice("....,--####") * chance.choice([1, 2, 3, 5, 6, 8, 20, 70, 150])
     return row
 
 
@@ -144,10 +144,11 @@ def of_rules():
         row = drawn(chance)
         n_samples = 512 * len(row) - chance.randint(1, 512)
         options = {
-            "threshold": chance.choice([0.5, 0.5, 0.35, 0.7]),
-            "neg_threshold": chance.choice([None, None, 0.1]),
+            "threshold": chance.choice([0.5, 0.5, 0.35, 0.7, 0.9]),
+            "neg_threshold": chance.choice([None, None, 0.1, 0.4]),
             "min_speech_duration_ms": chance.choice([0, 0, 250]),
-            "max_speech_duration_s": chance.choice([float("inf"), 30, 5, 2]),
+            # 1.024 s less a frame is a whole number of frames: the limit itself is met.
+            "max_speech_duration_s": chance.choice([float("inf"), 30, 5, 2, 1.024, 1.024]),
             "min_silence_duration_ms": chance.choice([2000, 160, 100, 500]),
             "speech_pad_ms": chance.choice([400, 30, 0, 405]),
         }
@@ -180,9 +181,10 @@ def of_rules():
                     cuts = sorted(round(chance.uniform(a, b), 2) for _ in range(4))
                     words = [Word(cuts[0], cuts[1]), Word(cuts[2], cuts[3])]
                 segments.append(Segment(a, b, words))
-            # Ends that fall on a border belong to the stretch before it.
+            # An end that falls on a border belongs to the stretch before it, a start to the one after.
             border = (found[0]["end"] - found[0]["start"]) / 16000
             segments.append(Segment(0.0, border, None))
+            segments.append(Segment(border, total, None))
             shape = lambda it: [it.start, it.end, [[w.start, w.end] for w in it.words] if it.words else None]
             before = [shape(it) for it in segments]
             after = [shape(it) for it in restore_speech_timestamps(segments, found, 16000)]

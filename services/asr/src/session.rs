@@ -155,15 +155,6 @@ impl Session {
         self.ledger.totals()
     }
 
-    /// Whether somebody is speaking, or may go on to.
-    pub fn is_turn_open(&self) -> bool {
-        self.turn.is_some()
-    }
-
-    pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
-    }
-
     fn take(&mut self, event: Event) {
         let ends = matches!(self.phase, Phase::Closing | Phase::Closed);
         match event {
@@ -368,11 +359,11 @@ impl Session {
         }
         match pause.due(silent_until, &self.patience) {
             Due::Nothing => {}
-            Due::Look => {
+            Due::Look { again } => {
                 let job = self.desk.name_job();
                 pause.awaited = Some(job);
                 let range = turn.audio_start.max(until.saturating_sub(turn::JUDGED))..until;
-                self.desk.actions.push(Action::Judge { job, range });
+                self.desk.actions.push(Action::Judge { job, range, again });
             }
             Due::End => self.end_turn(TurnEndReason::Silence, until),
         }

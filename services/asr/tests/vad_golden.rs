@@ -266,7 +266,7 @@ struct Options {
     threshold: f64,
     neg_threshold: Option<f64>,
     min_speech_duration_ms: u64,
-    max_speech_duration_s: Option<u64>,
+    max_speech_duration_s: Option<f64>,
     min_silence_duration_ms: u64,
     speech_pad_ms: u64,
 }
@@ -312,7 +312,7 @@ fn speech_is_found_as_faster_whisper_finds_it() {
             start_probability: given.threshold,
             stop_probability: given.neg_threshold,
             min_speech: Duration::from_millis(given.min_speech_duration_ms),
-            max_speech: given.max_speech_duration_s.map(Duration::from_secs),
+            max_speech: given.max_speech_duration_s.map(Duration::from_secs_f64),
             min_silence: Duration::from_millis(given.min_silence_duration_ms),
             pad: Duration::from_millis(given.speech_pad_ms),
         };
