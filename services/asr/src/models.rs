@@ -19,7 +19,7 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audio::container::{Clip, DecodeError, RawFormat};
 use batcher::{
@@ -56,6 +56,14 @@ const JUDGE_PLACES: usize = 1_024;
 const RAISE_AFTER: Duration = Duration::from_secs(2);
 /// Panics in a row after which a model is taken for broken, and the process with it.
 const MAX_PANICS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not zero");
+
+/// More threads would answer one turn a little sooner and all turns together later: two take 1.5 times the processor time of one
+/// (42 ms on one core of an AMD EPYC).
+const JUDGE_THREADS: usize = 1;
+/// A verdict that takes longer has lost its worth: the session goes on, and silence or a later look ends the turn.
+const JUDGE_PATIENCE: Duration = Duration::from_millis(500);
+/// Of the threads that recognise and judge, on the scale of `nice`.
+const NICENESS: i32 = 5;
 
 /// What a detector remembers of a stream.
 pub type Hearing = Memory;
@@ -126,6 +134,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     let whisper_card = Arc::clone(&card);
     let (whisper, whisper_workers) =
         batcher::spawn(batching, families.model(RECOGNIZER), move |worker| {
+            yield_to_listening();
             // There are as many workers as engines.
             let engine = engines.get(worker).unwrap_or(&engines[0]);
             Ok(WhisperModel::load(
@@ -139,10 +148,10 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
         families.model(DETECTOR),
         move |_| Ok(Silero::load(&silero_file)?),
     );
-    let n_threads = cores().min(4);
     let (judge, judge_workers) =
         batcher::spawn(judge_batching(settings), families.model(JUDGE), move |_| {
-            Ok(SmartTurn::load(&judge_file, n_threads)?)
+            yield_to_listening();
+            Ok(SmartTurn::load(&judge_file, JUDGE_THREADS)?)
         });
     let (uploads, upload_workers) = uploads(settings, families);
     let models = Models {
@@ -197,8 +206,13 @@ fn detector_batching(settings: &Settings) -> batcher::Settings {
 }
 
 fn judge_batching(settings: &Settings) -> batcher::Settings {
-    let max_batch = NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN);
-    batching(JUDGE, JUDGE_PLACES, max_batch, settings.vad.turn_workers)
+    // One at a time: two turns in a call take twice the time of one, and the first would wait for the second.
+    batching(
+        JUDGE,
+        JUDGE_PLACES,
+        NonZeroUsize::MIN,
+        settings.vad.turn_workers,
+    )
 }
 
 fn batching(
@@ -232,11 +246,16 @@ fn engines(settings: &Settings) -> Vec<engine::Settings> {
         Device::Cuda => model.device_indices.iter().map(cuda).collect(),
         Device::Auto if 0 < engine::n_gpus() => model.device_indices.iter().map(cuda).collect(),
         Device::Cpu | Device::Auto => {
-            let share = (cores() / model.workers.get()).clamp(1, MAX_USEFUL_THREADS);
-            let n_threads = if model.threads == 0 {
-                share
-            } else {
-                model.threads
+            let n_workers = match model.workers {
+                // A call of the built-in model is over before several threads have shared it out: on two cores, two copies
+                // with a thread each send three times as many partials as one copy with two, and the last of them sooner.
+                0 if model.name == catalog::DEMO => cores().min(MAX_USEFUL_THREADS),
+                0 => 1,
+                n => n,
+            };
+            let n_threads = match model.threads {
+                0 => (cores() / n_workers).clamp(1, MAX_USEFUL_THREADS),
+                n => n,
             };
             vec![
                 engine::Settings {
@@ -244,9 +263,18 @@ fn engines(settings: &Settings) -> Vec<engine::Settings> {
                     compute_type,
                     n_threads
                 };
-                model.workers.get()
+                n_workers
             ]
         }
+    }
+}
+
+/// Makes this thread, and those that a library starts from it, give way to the threads that serve sockets and hear speech.
+///
+/// Those need little, but at once: when all cores are taken by recognition, an end of speech must still be noticed.
+fn yield_to_listening() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "the priority of a model's thread could not be lowered");
     }
 }
 
@@ -309,8 +337,7 @@ impl Models {
         let answer = submit(
             &self.detector,
             "speech detector",
-            lane,
-            silero::Input { memory, frames },
+            Job::new(lane, silero::Input { memory, frames }),
         );
         async move {
             answer?
@@ -320,13 +347,18 @@ impl Models {
         }
     }
 
-    /// The probability that the turn in `clip` is over.
+    /// The probability that the turn in `clip` is over. For a stream, that is in the
+    /// upper lanes, only for as long as the answer is worth something.
     pub fn judge(
         &self,
         clip: Arc<[f32]>,
         lane: Lane,
     ) -> impl Future<Output = Result<f32, AsrError>> + use<> {
-        let answer = submit(&self.judge, "turn detector", lane, clip);
+        let mut job = Job::new(lane, clip);
+        if lane != Lane::Background {
+            job.deadline = Some(Instant::now() + JUDGE_PATIENCE);
+        }
+        let answer = submit(&self.judge, "turn detector", job);
         async move { answer?.await.map_err(|it| failed("turn detector", it)) }
     }
 
@@ -338,8 +370,7 @@ impl Models {
         let answer = submit(
             &self.uploads,
             "file decoder",
-            Lane::Background,
-            Upload { bytes, raw },
+            Job::new(Lane::Background, Upload { bytes, raw }),
         )?;
         answer.await.map_err(|error| match error {
             CallError::Failed(error) => AsrError::Decode(error),
@@ -388,11 +419,10 @@ type Submitted<O, E> = Result<Answer<O, E>, AsrError>;
 fn submit<I, O, E>(
     batcher: &Batcher<I, O, E>,
     model: &'static str,
-    lane: Lane,
-    input: I,
+    job: Job<I>,
 ) -> Submitted<O, E> {
     batcher
-        .submit(Job::new(lane, input))
+        .submit(job)
         .map_err(|it| AsrError::refused(model, it))
 }
 

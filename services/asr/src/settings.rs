@@ -196,7 +196,7 @@ impl Raw {
                 device: Device::Auto,
                 device_indices: vec![0],
                 compute_type: ComputeType::Default,
-                workers: 1,
+                workers: 0,
                 threads: 0,
                 window: WindowChoice::Auto,
                 aliases: [
@@ -306,7 +306,7 @@ pub struct Model {
     pub device: Device,
     pub device_indices: Vec<i32>,
     pub compute_type: ComputeType,
-    pub workers: NonZeroUsize,
+    pub workers: usize,
     pub threads: usize,
     pub window: WindowChoice,
     pub aliases: Vec<String>,

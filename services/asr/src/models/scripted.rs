@@ -74,7 +74,7 @@ pub fn start(
         device: "script".to_owned(),
     };
     let own_card = Arc::clone(&card);
-    let batching = super::whisper_batching(settings, settings.model.workers.get());
+    let batching = super::whisper_batching(settings, settings.model.workers.max(1));
     let (whisper, whisper_workers) =
         batcher::spawn(batching, families.model(super::RECOGNIZER), move |_| {
             Ok(ScriptedWhisper {

@@ -70,7 +70,12 @@ pub struct Transcribe {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Ask Smart Turn about this audio, at most 8 s. Answer with `Judged` or `JudgeFailed`, always.
-    Judge { job: JobId, range: Range<u64> },
+    Judge {
+        job: JobId,
+        range: Range<u64>,
+        /// Whether this pause was judged before: then the answer matters less than a first one.
+        again: bool,
+    },
     /// Answer with `Transcribed` or `TranscriptionFailed`, always, unless it is cancelled.
     Transcribe(Transcribe),
     /// Nobody waits for this job any more: drop it.

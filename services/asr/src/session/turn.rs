@@ -44,7 +44,9 @@ impl Patience {
 pub(super) enum Due {
     Nothing,
     /// Ask whether the turn is over.
-    Look,
+    Look {
+        again: bool,
+    },
     /// The turn is over.
     End,
 }
@@ -85,8 +87,9 @@ impl Pause {
         if n_due <= self.n_looks {
             return Due::Nothing;
         }
+        let again = 0 < self.n_looks;
         self.n_looks = n_due;
-        Due::Look
+        Due::Look { again }
     }
 
     /// Whether speech that starts now begins a piece of its own.
@@ -114,7 +117,7 @@ mod tests {
         for until in (3_072..).step_by(512) {
             match pause.due(until, &patience) {
                 Due::Nothing => {}
-                Due::Look => found.push((until / 16, Due::Look)),
+                look @ Due::Look { .. } => found.push((until / 16, look)),
                 Due::End => {
                     found.push((until / 16, Due::End));
                     return found;
@@ -129,10 +132,10 @@ mod tests {
         assert_eq!(
             due_at(&Policy::preset(Method::SileroSmartTurn)),
             [
-                (192, Due::Look),
-                (512, Due::Look),
-                (1024, Due::Look),
-                (1600, Due::Look),
+                (192, Due::Look { again: false }),
+                (512, Due::Look { again: true }),
+                (1024, Due::Look { again: true }),
+                (1600, Due::Look { again: true }),
                 (3008, Due::End)
             ]
         );
@@ -151,7 +154,11 @@ mod tests {
             .to_vec();
         assert_eq!(
             due_at(&policy),
-            [(192, Due::Look), (224, Due::Look), (3008, Due::End)]
+            [
+                (192, Due::Look { again: false }),
+                (224, Due::Look { again: true }),
+                (3008, Due::End)
+            ]
         );
     }
 }

@@ -62,7 +62,7 @@ impl Raw {
                 ),
             );
         }
-        problems.in_range("model.workers", raw.workers, 1..=64);
+        problems.in_range("model.workers", raw.workers, 0..=64);
         problems.in_range("model.threads", raw.threads, 0..=1_024);
         problems.in_range("model.max_batch", raw.max_batch, 1..=256);
         Model {
@@ -70,7 +70,7 @@ impl Raw {
             device: raw.device,
             device_indices: raw.device_indices.clone(),
             compute_type: raw.compute_type,
-            workers: count(raw.workers),
+            workers: raw.workers,
             threads: raw.threads,
             window: raw.window,
             aliases: raw.aliases.clone(),

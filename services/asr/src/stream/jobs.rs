@@ -100,9 +100,9 @@ impl Jobs {
     }
 
     /// Asks whether a turn is over.
-    pub(super) fn judge(&mut self, models: &Models, job: JobId, clip: Arc<[f32]>) {
+    pub(super) fn judge(&mut self, models: &Models, job: JobId, clip: Arc<[f32]>, lane: Lane) {
         let asked = Instant::now();
-        let judged = models.judge(clip, Lane::Urgent);
+        let judged = models.judge(clip, lane);
         self.add(job, async move {
             Done::Judged {
                 job,

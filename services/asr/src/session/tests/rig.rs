@@ -89,7 +89,7 @@ impl Rig {
             );
             self.note(&action);
             match action {
-                Action::Judge { job, range } => {
+                Action::Judge { job, range, .. } => {
                     self.check_range(&range, 8);
                     self.waiting.push_back(Waiting::Judge(job, range));
                 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use batcher::Lane;
 use bytes::Buf as _;
 use chassis::api_error::ApiError;
 use chassis::socket::{CloseCode, Socket};
@@ -130,8 +131,11 @@ impl Listening {
     pub(super) async fn on(&mut self, socket: &mut Socket, event: Event) -> Result<(), End> {
         for action in self.session.on(event) {
             match action {
-                Action::Judge { job, range } => match self.ear.clip(&range) {
-                    Some(clip) => self.jobs.judge(&self.app.models, job, clip),
+                Action::Judge { job, range, again } => match self.ear.clip(&range) {
+                    Some(clip) => {
+                        let lane = if again { Lane::Normal } else { Lane::Urgent };
+                        self.jobs.judge(&self.app.models, job, clip, lane);
+                    }
                     None => return Err(lost(&range)),
                 },
                 Action::Transcribe(work) => match self.ear.clip(&work.range) {
