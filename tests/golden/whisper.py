@@ -317,6 +317,14 @@ def write_text(models):
 
     texts = ["", "a", " Hello, hello.", "na " * 40, "The flight to Denver leaves at seven o'clock.", "日本語のテキスト、です。"]
     texts += [" ".join(f"word{i * i % (3 + k)}" for i in range(10 * k)) for k in range(1, 12)]
+    # Long ones of few words, in which levels and implementations of deflate find different matches.
+    state = 1
+    for n_words in (60, 90, 120, 180, 240, 300):
+        words = []
+        for _ in range(n_words):
+            state = (state * 1_103_515_245 + 12_345) & 0x7FFF_FFFF
+            words.append(f"w{(state >> 16) % 40 * (state >> 24) % 97:x}ord")
+        texts.append(" ".join(words))
     sizes = [[text, len(text.encode()), len(zlib.compress(text.encode()))] for text in texts]
     out = {"zlib": sizes, "models": {}}
     for name, model in models.items():

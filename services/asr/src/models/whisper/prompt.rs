@@ -154,3 +154,117 @@ fn head(tokens: &[u32]) -> &[u32] {
 fn tail(tokens: &[u32], max: usize) -> &[u32] {
     &tokens[tokens.len() - tokens.len().min(max)..]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::whisper::{demo, load::ModelCard};
+
+    const HOT: u32 = 300;
+    const BEFORE: u32 = 400;
+    const FORCED: u32 = 500;
+
+    /// So many tokens of each part: `^` startofprev, `s` startoftranscript, `-` notimestamps, `0` the first timestamp,
+    /// and counts of `h`otwords, `p`revious text and forced prefi`x`.
+    fn check(n_hotwords: usize, n_previous: usize, n_prefix: usize, timestamps: bool) -> String {
+        let card = ModelCard::read(&demo::files()).unwrap();
+        let numbered = |first: u32, n: usize| (first..).take(n).collect::<Vec<u32>>();
+        let previous = numbered(BEFORE, n_previous);
+        let parts = Parts {
+            hotwords: &vec![HOT; n_hotwords],
+            previous: &previous,
+            language: Language::Only,
+            task: Task::Transcribe,
+            timestamps,
+            prefix: &vec![FORCED; n_prefix],
+        };
+        let prompt = Prompt::new(&card.tokenizer, &parts);
+        assert_eq!(prompt.tokens[prompt.sot_idx], card.tokenizer.special().sot);
+        assert!(prompt.sot_idx + prompt.n_task_tokens + MIN_STEPS <= MAX_POSITIONS);
+        let special = card.tokenizer.special();
+        let (context, rest) = prompt.tokens.split_at(prompt.sot_idx);
+        let n_hot = context.iter().filter(|it| **it == HOT).count();
+        let kept = context.get(1 + n_hot..).unwrap_or_default();
+        assert_eq!(
+            kept,
+            &previous[previous.len() - kept.len()..],
+            "the end of the text before is kept"
+        );
+        let n_forced = rest.iter().filter(|it| **it == FORCED).count();
+        assert_eq!(
+            prompt.n_forced(),
+            n_forced + usize::from(n_forced != 0 && timestamps)
+        );
+        let steering: String = rest
+            .iter()
+            .filter_map(|it| match *it {
+                it if it == special.sot => Some('s'),
+                it if it == special.no_timestamps => Some('-'),
+                it if it == special.no_timestamps + 1 => Some('0'),
+                _ => None,
+            })
+            .collect();
+        let before = if context.first() == Some(&special.sot_prev) {
+            "^"
+        } else {
+            ""
+        };
+        format!("{before}{n_hot}h{}p{steering}{n_forced}x", kept.len())
+    }
+
+    #[test]
+    fn a_prompt_has_its_parts_in_order() {
+        assert_eq!(check(0, 0, 0, true), "0h0ps0x");
+        assert_eq!(check(0, 0, 0, false), "0h0ps-0x");
+        assert_eq!(check(2, 3, 0, true), "^2h3ps0x");
+        assert_eq!(check(0, 3, 4, true), "^0h3ps04x");
+        assert_eq!(check(0, 3, 4, false), "^0h3ps-4x");
+        assert_eq!(
+            check(2, 0, 4, true),
+            "0h0ps04x",
+            "hotwords give way to a prefix"
+        );
+    }
+
+    #[test]
+    fn a_prompt_leaves_room_to_write() {
+        assert_eq!(check(0, 500, 0, true), "^0h223ps0x");
+        assert_eq!(check(500, 0, 0, true), "^223h0ps0x");
+        assert_eq!(check(0, 0, 500, true), "0h0ps0223x");
+        assert_eq!(
+            check(100, 500, 0, true),
+            "^100h223ps0x",
+            "together they fit, as in the reference"
+        );
+        assert_eq!(
+            check(500, 500, 0, true),
+            "^223h111ps0x",
+            "the reference makes 449 tokens of this"
+        );
+    }
+
+    #[test]
+    fn max_length_gives_exactly_the_steps_that_are_wanted() {
+        let card = ModelCard::read(&demo::files()).unwrap();
+        for n_previous in [0, 50, 223] {
+            let parts = Parts {
+                hotwords: &[],
+                previous: &vec![BEFORE; n_previous],
+                language: Language::Only,
+                task: Task::Transcribe,
+                timestamps: false,
+                prefix: &[],
+            };
+            let prompt = Prompt::new(&card.tokenizer, &parts);
+            let n_read = prompt.sot_idx + prompt.n_task_tokens - 1;
+            for n_steps in [1, 40, 100, 200] {
+                let max_length = max_length_for(n_steps, &prompt);
+                assert_eq!(
+                    (max_length / 2).min(max_length - n_read),
+                    n_steps,
+                    "{n_previous} before"
+                );
+            }
+        }
+    }
+}

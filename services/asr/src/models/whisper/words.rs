@@ -370,6 +370,73 @@ mod tests {
         assert!((words[2].word.start - 2.8).abs() < 1e-9);
     }
 
+    /// The piece's ends and the words' ends, before and after they are settled, in seconds. Words of 0.5 s are usual.
+    fn settled(piece: (f64, f64), words: &[(&str, f64, f64)], last_speech_s: f64) -> String {
+        let mut piece = Piece {
+            start: piece.0,
+            end: piece.1,
+            tokens: Vec::new(),
+        };
+        let mut words: Vec<TimedWord> = placed(words).into_iter().map(|it| it.word).collect();
+        let usual = Durations {
+            median: 0.5,
+            max: 1.0,
+        };
+        settle_ends(&mut piece, &mut words, usual, last_speech_s);
+        let words: Vec<String> = words
+            .iter()
+            .map(|it| format!("{:.2}-{:.2}", it.start, it.end))
+            .collect();
+        format!("{:.2}-{:.2}: {}", piece.start, piece.end, words.join(" "))
+    }
+
+    #[test]
+    fn a_piece_takes_the_ends_of_its_words() {
+        let words = [(" a", 10.0, 10.5), (" b", 10.5, 11.0)];
+        assert_eq!(
+            settled((9.8, 11.2), &words, 9.5),
+            "10.00-11.00: 10.00-10.50 10.50-11.00"
+        );
+        assert_eq!(settled((9.8, 11.2), &[], 9.5), "9.80-11.20: ");
+    }
+
+    #[test]
+    fn a_pause_is_not_part_of_the_first_word() {
+        let words = [(" a", 10.0, 13.0), (" b", 13.0, 13.4)];
+        assert_eq!(
+            settled((12.2, 13.4), &words, 9.5),
+            "12.00-13.40: 12.00-13.00 13.00-13.40"
+        );
+        let soon = "12.20-13.40: 12.20-13.00 13.00-13.40";
+        assert_eq!(
+            settled((12.2, 13.4), &words, 11.5),
+            soon,
+            "without a pause the timestamp decides"
+        );
+        let both_long = [(" a", 10.0, 13.0), (" b", 13.0, 18.0)];
+        assert_eq!(
+            settled((17.0, 18.0), &both_long, 2.0),
+            "16.00-18.00: 16.00-17.00 17.00-18.00"
+        );
+    }
+
+    #[test]
+    fn a_pause_is_not_part_of_the_last_word() {
+        let words = [(" a", 10.0, 10.5), (" b", 10.5, 14.0)];
+        assert_eq!(
+            settled((10.0, 12.0), &words, 9.5),
+            "10.00-12.00: 10.00-10.50 10.50-12.00"
+        );
+        assert_eq!(
+            settled((10.0, 10.6), &words, 9.5),
+            "10.00-10.60: 10.00-10.50 10.50-11.00"
+        );
+        assert_eq!(
+            settled((10.0, 13.6), &words, 9.5),
+            "10.00-14.00: 10.00-10.50 10.50-14.00"
+        );
+    }
+
     #[test]
     fn each_token_gets_the_time_the_path_first_reaches_it() {
         let path = [(0, 0), (0, 1), (1, 2), (1, 3), (2, 3), (3, 9)];
