@@ -188,7 +188,9 @@ impl Segment {
     /// Takes over what the first pieces told, as far as it is for good.
     fn fold(&mut self) {
         let mut folded = None;
-        while let Some(piece) = self.pieces.pop_front_if(|it| it.is_told()) {
+        while self.pieces.front().is_some_and(Piece::is_told)
+            && let Some(piece) = self.pieces.pop_front()
+        {
             folded = Some((piece.confidence, piece.until));
             self.told_spans.push(piece.start..piece.until);
             let (told, shown) = piece.into_told();

@@ -189,6 +189,8 @@ fn recognition(options: &StreamOptions, work: Transcribe, stream: StreamId) -> O
         draft,
         word_timestamps: options.words && !draft || work.purpose == Purpose::Cut,
         replaces: draft.then_some(stream),
+        // Otherwise a language that is to be detected costs every short final a second encoding.
+        language_with_first_window: true,
         ..base
     }
 }

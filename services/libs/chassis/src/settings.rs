@@ -26,7 +26,9 @@ mod layers;
 mod problems;
 mod sections;
 mod tree;
+mod variable;
 
+pub use self::variable::require_variable;
 pub use problems::{Problem, Problems};
 pub use sections::{
     Auth, AuthRaw, DrainRaw, DrainTimes, Log, LogFormat, LogRaw, RateLimit, Server, ServerRaw,

@@ -1,0 +1,26 @@
+//! A variable that a library reads for itself.
+
+use std::env;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// Starts this program again, in the same process, with the variable set, unless it is set already.
+///
+/// To be called before anything else is done: the program begins anew, with the same arguments. A variable cannot be set for
+/// threads that run already without racing with everything that reads the environment.
+///
+/// Where starting again fails the program goes on without the variable: better to serve than not to start for this.
+pub fn require_variable(name: &str, value: &str) {
+    if env::var_os(name).is_some() {
+        return;
+    }
+    let mut arguments = env::args_os();
+    let called = arguments.next();
+    let mut again = Command::new("/proc/self/exe");
+    again.args(arguments).env(name, value);
+    if let Some(called) = called {
+        again.arg0(called);
+    }
+    let _failed: io::Error = again.exec();
+}
