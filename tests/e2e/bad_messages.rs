@@ -273,7 +273,7 @@ fn bad_options_of_the_address_are_answered_before_the_upgrade() {
                     "{query}"
                 ),
                 // What is no UTF-8 is read as replacement characters, which is as good.
-                Ok(client) if query.contains("%ff") => client.vanish().await,
+                Ok(client) if query.contains("%ff") => client.vanish(),
                 Ok(client) => panic!("{query} was accepted: {:?}", client.heard),
             }
         }

@@ -72,7 +72,7 @@ async fn ramble(asr: &Asr, seed: u64) {
     }
     if choices.below(5) == 0 {
         // Whatever is under way is for nobody now.
-        return client.vanish().await;
+        return client.vanish();
     }
     client.finish().await;
     check_promises(&client);
@@ -249,7 +249,7 @@ fn hundreds_of_connections_that_come_and_go_leave_nothing_behind() {
                     };
                     client.audio(speech::bytes(&speech::hum(0.2))).await;
                     match (round + idx) % 3 {
-                        0 => client.vanish().await,
+                        0 => client.vanish(),
                         1 => {
                             client.finish().await;
                         }

@@ -121,7 +121,7 @@ async fn poison(asr: &Asr) {
         while client.next().await.is_some() {}
         assert_eq!(client.close, Some(1009.into()), "{}", client.story());
         let client = Client::connect(asr, "").await;
-        client.vanish().await;
+        client.vanish();
     }
 }
 
@@ -179,7 +179,12 @@ fn an_engine_that_panics_or_fails_for_one_answers_the_others() {
                 futures_util::future::join(probe(&asr), probe(&asr)).await;
             }
         };
-        futures_util::future::join3(poisoned("panic"), poisoned("fail"), others).await;
+        Box::pin(futures_util::future::join3(
+            poisoned("panic"),
+            poisoned("fail"),
+            others,
+        ))
+        .await;
         // And afterwards.
         probe(&asr).await;
     });

@@ -4,6 +4,13 @@
 //! ports of their own, so the tests run at once; what takes a real model shares one service where it leaves no trace in it.
 #![allow(clippy::unwrap_used, reason = "every function here belongs to a test")]
 #![allow(
+    clippy::too_many_lines,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::semicolon_if_nothing_returned,
+    reason = "a scenario reads best in one piece, and its numbers are small"
+)]
+#![allow(
     clippy::panic,
     clippy::wildcard_enum_match_arm,
     reason = "as above: what is not expected fails the test"

@@ -246,7 +246,7 @@ fn five_hundred_visits_leave_no_memory_and_no_descriptors_behind() {
                     if (round + idx) % 2 == 0 {
                         client.finish().await;
                     } else {
-                        client.vanish().await;
+                        client.vanish();
                     }
                 });
                 futures_util::future::join_all(visits).await;

@@ -283,7 +283,7 @@ fn a_broken_stream_goes_on_from_its_safe_sample() {
             ServerMessage::Progress(it) => Some(it.safe_sample),
             _ => None,
         });
-        client.vanish().await;
+        client.vanish();
         let safe = usize::try_from(safe.unwrap()).unwrap();
         let mut client = Client::connect(&asr, &format!("start_sample={safe}")).await;
         client.frames(&bytes[2 * safe..], 3_200).await;

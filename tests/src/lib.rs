@@ -7,7 +7,11 @@
     clippy::missing_panics_doc,
     reason = "every function here belongs to a test, and panics are its failures"
 )]
-#![allow(clippy::panic, reason = "as above")]
+#![allow(
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "as above: what is not expected fails the test"
+)]
 
 pub mod encode;
 pub mod http;
@@ -40,7 +44,7 @@ impl Asr {
 
     /// With the built-in model, Silero and Smart Turn, ready.
     pub fn real(configure: impl FnOnce(&mut Raw)) -> Asr {
-        Asr::start(configure, |settings| server::start(settings))
+        Asr::start(configure, server::start)
     }
 
     /// With models that do what `script` says, ready.

@@ -212,7 +212,7 @@ impl Client {
     }
 
     /// Closes without a word.
-    pub async fn vanish(self) {
+    pub fn vanish(self) {
         drop(self);
     }
 }

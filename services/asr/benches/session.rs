@@ -78,7 +78,7 @@ fn converse(n_frames: u64) -> usize {
 
 fn session(criterion: &mut Criterion) {
     criterion.bench_function("session/a minute", |bencher| {
-        bencher.iter(|| converse(black_box(1875)))
+        bencher.iter(|| converse(black_box(1875)));
     });
 }
 

@@ -17,13 +17,16 @@ use wire::asr::DetectedSpeech;
 use crate::app::App;
 use crate::error::AsrError;
 use crate::models::Hearing;
-use crate::recognizer::{Options, RecognizeError};
+use crate::recognizer::{Options, RecognizeError, Window};
 use crate::session::RATE_HZ;
 use crate::transcript::{Segment, Transcript};
 use crate::windows::{self, FRAME, Gathered, Restore, SpeechOptions};
 
 /// The most that Whisper hears at a time.
 const WINDOW: Duration = Duration::from_secs(30);
+/// The most that a model hears well that was trained on windows of its speech's own length: the built-in one loses the thread in
+/// longer ones, and half of the words with it.
+const SHORT_WINDOW: Duration = Duration::from_secs(8);
 /// What Smart Turn hears at most, in samples.
 const JUDGED: usize = 8 * 16_000;
 /// Frames of one VAD job: eight seconds of audio, so that no stream waits long behind it.
@@ -100,13 +103,17 @@ async fn pieces(app: &App, samples: &Arc<[f32]>, plan: &Plan) -> Result<Vec<Piec
         |options: &SpeechOptions| windows::speech(&heard.probabilities, samples.len(), options);
     let stretches = find(&SpeechOptions::sequential());
     let speech: usize = stretches.iter().map(std::ops::Range::len).sum();
+    let window = match plan.options.window {
+        Window::Full => WINDOW,
+        Window::OwnLength => SHORT_WINDOW,
+    };
     // What fits into one window gains nothing from being cut.
-    let (stretches, gathered) = if seconds(speech) <= WINDOW.as_secs_f64() {
+    let (stretches, gathered) = if seconds(speech) <= window.as_secs_f64() {
         let gathered = windows::gather(&stretches, None);
         (stretches, gathered)
     } else {
-        let stretches = find(&SpeechOptions::batched(WINDOW));
-        let gathered = windows::gather(&stretches, Some(WINDOW));
+        let stretches = find(&SpeechOptions::batched(window));
+        let gathered = windows::gather(&stretches, Some(window));
         (stretches, gathered)
     };
     let restore = Arc::new(Restore::new(&stretches));
