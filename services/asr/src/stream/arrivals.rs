@@ -1,7 +1,7 @@
 //! When the audio came, in wall time: what latencies are measured from.
 //!
 //! Invariants:
-//! - Bounded: marks closer together than [`GRAIN`] share one, and those before what is still awaited are forgotten.
+//! - Bounded: marks closer together than `GRAIN` share one, and those before what is still awaited are forgotten.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
