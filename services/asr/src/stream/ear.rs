@@ -91,7 +91,9 @@ impl Ear {
             }
             Decoder::Opus(opus) => {
                 let piece = bytes.get(..OPUS_PIECE).unwrap_or(bytes);
-                (piece.len(), opus.push(piece, &mut self.mono)?.n_damaged)
+                // It may take less than it is given: a few bytes can stand for much sound.
+                let pushed = opus.push(piece, &mut self.mono)?;
+                (pushed.n_bytes, pushed.n_damaged)
             }
         };
         self.client_samples += self.mono.len() as u64;
