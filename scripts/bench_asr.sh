@@ -100,7 +100,11 @@ start_ours() { # port, settings...
     for setting in "$@"; do
         options+=(--set "$setting")
     done
-    "$asr" --host 127.0.0.1 --port "$port" --set "model.threads=$threads" --set server.max_connections=6000 \
+    # Of its own accord it shares all cores out among as many copies of the model as suit it.
+    if [ "$threads" != "$(nproc)" ]; then
+        options+=(--set "model.workers=1" --set "model.threads=$threads")
+    fi
+    "$asr" --host 127.0.0.1 --port "$port" --set server.max_connections=6000 \
         --set server.rate_limit_per_minute=0 "${options[@]}" >"$results/asr-$port.log" 2>&1 &
     pids+=($!)
     wait_until_ready "$port" "$results/asr-$port.log"
