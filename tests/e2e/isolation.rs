@@ -64,7 +64,11 @@ fn conversations() -> Vec<Vec<u8>> {
 
 async fn talk(asr: &Asr, bytes: &[u8]) -> Client {
     let mut client = Client::connect(asr, "enable_timestamps=true").await;
-    client.frames(bytes, 6_400).await;
+    // In small pieces with pauses, so that those who talk at once are heard in turns.
+    for frame in bytes.chunks(6_400) {
+        client.audio(frame).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     client.finish().await;
     check_promises(&client);
     client
@@ -187,6 +191,49 @@ fn an_engine_that_panics_or_fails_for_one_answers_the_others() {
         .await;
         // And afterwards.
         probe(&asr).await;
+    });
+}
+
+#[test]
+fn a_call_that_is_shared_with_poison_is_made_again_for_the_healthy() {
+    let script = Script {
+        recognizer_delay: Duration::from_millis(150),
+        ..Script::default()
+    };
+    let asr = Asr::scripted(script, |_| {});
+    // The same words in another order are no script, and as long, which is what lets two jobs share a call.
+    let talk = |prompt: &'static str| {
+        let asr = &asr;
+        async move {
+            let mut client = Client::connect(asr, &format!("partials=false&prompt={prompt}")).await;
+            for _ in 0..3 {
+                let turn = [speech::hum(0.6), speech::silence(0.6)].concat();
+                client.audio(speech::bytes(&turn)).await;
+            }
+            client.finish().await;
+            check_promises(&client);
+            client.finals().len()
+        }
+    };
+    run(async {
+        let healthy = futures_util::future::join_all((0..6).map(|_| talk("panic%20script")));
+        let poisoned = futures_util::future::join_all((0..6).map(|_| talk("script%20panic")));
+        let (healthy, poisoned) = futures_util::future::join(healthy, poisoned).await;
+        assert_eq!((healthy, poisoned), (vec![3; 6], vec![0; 6]));
+        let batches = e2e::http::get(&asr.url("/metrics")).await.text();
+        let sum = |name: &str| -> f64 {
+            let lines = batches
+                .lines()
+                .filter(|it| it.starts_with(name) && it.contains("whisper"));
+            lines
+                .filter_map(|it| it.rsplit_once(' ')?.1.parse::<f64>().ok())
+                .sum()
+        };
+        let (jobs, calls) = (sum("asr_batch_size_sum"), sum("asr_batch_size_count"));
+        assert!(
+            calls < jobs,
+            "none shared a call, so nothing was shown: {calls} calls, {jobs} jobs"
+        );
     });
 }
 

@@ -155,7 +155,8 @@ fn a_queue_without_room_delays_finals_and_drops_none() {
 
 #[test]
 fn finals_do_not_wait_for_the_partials_of_others() {
-    const DELAY: Duration = Duration::from_millis(40);
+    // Long enough that a machine which builds something else meanwhile adds little to it.
+    const DELAY: Duration = Duration::from_millis(100);
     let script = Script {
         recognizer_delay: DELAY,
         ..Script::default()
@@ -179,7 +180,7 @@ fn finals_do_not_wait_for_the_partials_of_others() {
         let probes = async {
             tokio::time::sleep(Duration::from_millis(800)).await;
             let mut waits = Vec::new();
-            for _ in 0..9 {
+            for _ in 0..7 {
                 let mut client = Client::connect(&asr, "partials=false").await;
                 client.audio(speech::bytes(&speech::hum(0.5))).await;
                 let began = Instant::now();
@@ -206,6 +207,8 @@ fn a_reader_that_stops_is_closed_with_a_reason_and_nobody_else_notices() {
     let asr = Asr::scripted(Script::default(), |raw| {
         raw.server.slow_reader_ms = 700;
         raw.server.max_outbox_bytes = 100_000;
+        // Long enough for the reader to wake up and hear why, however busy this machine is.
+        raw.server.close_timeout_ms = 30_000;
     });
     run(async {
         let socket = TcpSocket::new_v4().unwrap();
@@ -234,7 +237,7 @@ fn a_reader_that_stops_is_closed_with_a_reason_and_nobody_else_notices() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         others.push(probe(&asr).await);
         assert!(
-            others.iter().all(|it| *it < Duration::from_secs(5)),
+            others.iter().all(|it| *it < Duration::from_secs(15)),
             "{others:?}"
         );
         // It reads after all: what was said last is why.

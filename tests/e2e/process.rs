@@ -36,6 +36,8 @@ fn command(arguments: &[&str]) -> Command {
             "log.format=json",
             "--set",
             "server.workers=2",
+            "--set",
+            "model.max_wait_ms=60000",
         ])
         .args(arguments);
     command

@@ -137,6 +137,8 @@ pub fn settings(configure: impl FnOnce(&mut Raw)) -> Settings {
     raw.server.workers = 2;
     raw.model.device = asr::settings::Device::Cpu;
     raw.drain.deadline_ms = 20_000;
+    // A machine that builds something else meanwhile is slow; who is not about overload should not meet it.
+    raw.model.max_wait_ms = 60_000;
     configure(&mut raw);
     let mut problems = Problems::default();
     raw.check(&mut problems)

@@ -60,8 +60,6 @@ const MAX_PANICS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not zero");
 /// More threads would answer one turn a little sooner and all turns together later: two take 1.5 times the processor time of one
 /// (42 ms on one core of an AMD EPYC).
 const JUDGE_THREADS: usize = 1;
-/// A verdict that takes longer has lost its worth: the session goes on, and silence or a later look ends the turn.
-const JUDGE_PATIENCE: Duration = Duration::from_millis(500);
 /// Of the threads that recognise and judge, on the scale of `nice`.
 const NICENESS: i32 = 5;
 
@@ -317,7 +315,11 @@ fn served(settings: &Settings, card: &ModelCard, engines: &[engine::Settings]) -
             WindowChoice::Auto if model.name == catalog::DEMO => Window::OwnLength,
             WindowChoice::Auto => Window::Full,
         },
-        device: engines.iter().map(device).collect::<Vec<_>>().join(", "),
+        device: {
+            let mut devices: Vec<_> = engines.iter().map(device).collect();
+            devices.dedup();
+            devices.join(", ")
+        },
     }
 }
 
@@ -347,17 +349,17 @@ impl Models {
         }
     }
 
-    /// The probability that the turn in `clip` is over. For a stream, that is in the
-    /// upper lanes, only for as long as the answer is worth something.
+    /// The probability that the turn in `clip` is over, if a model has time for it before the deadline.
     pub fn judge(
         &self,
         clip: Arc<[f32]>,
         lane: Lane,
+        deadline: Option<Instant>,
     ) -> impl Future<Output = Result<f32, AsrError>> + use<> {
-        let mut job = Job::new(lane, clip);
-        if lane != Lane::Background {
-            job.deadline = Some(Instant::now() + JUDGE_PATIENCE);
-        }
+        let job = Job {
+            deadline,
+            ..Job::new(lane, clip)
+        };
         let answer = submit(&self.judge, "turn detector", job);
         async move { answer?.await.map_err(|it| failed("turn detector", it)) }
     }

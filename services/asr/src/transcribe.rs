@@ -156,7 +156,7 @@ pub async fn detect(
         true => None,
         false => Some(
             app.models
-                .judge(run::tail(&samples), batcher::Lane::Background)
+                .judge(run::tail(&samples), batcher::Lane::Background, None)
                 .await?,
         ),
     };

@@ -100,9 +100,15 @@ impl Jobs {
     }
 
     /// Asks whether a turn is over.
-    pub(super) fn judge(&mut self, models: &Models, job: JobId, clip: Arc<[f32]>, lane: Lane) {
+    pub(super) fn judge(
+        &mut self,
+        models: &Models,
+        job: JobId,
+        clip: Arc<[f32]>,
+        (lane, deadline): (Lane, Option<Instant>),
+    ) {
         let asked = Instant::now();
-        let judged = models.judge(clip, lane);
+        let judged = models.judge(clip, lane, deadline);
         self.add(job, async move {
             Done::Judged {
                 job,

@@ -78,6 +78,8 @@ pub(super) struct Listening {
     jobs: Jobs,
     stream: StreamId,
     arrivals: Arrivals,
+    /// When the first audio came.
+    began: Option<Instant>,
     /// The rest of the last binary frame.
     pending: Bytes,
     n_replaced: usize,
@@ -116,6 +118,7 @@ impl Listening {
             jobs: Jobs::default(),
             stream: StreamId::unique(),
             arrivals: Arrivals::default(),
+            began: None,
             pending: Bytes::new(),
             n_replaced: 0,
             closing: None,
@@ -226,6 +229,7 @@ impl Listening {
         if !bytes.is_empty() {
             self.pending = bytes;
             let now = Instant::now();
+            self.began.get_or_insert(now);
             self.idle_at = Some(now + self.app.settings.stream.audio_idle);
             self.owe_progress(now);
         }

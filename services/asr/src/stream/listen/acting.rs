@@ -1,6 +1,6 @@
 //! The doing half of a session: audio onwards to the core, and what the core wants done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use batcher::Lane;
 use bytes::Buf as _;
@@ -11,7 +11,12 @@ use wire::error::{ErrorCode, ErrorMessage};
 
 use super::{Closing, End, Listening, MAX_FRAMES};
 use crate::dialect::Notice;
-use crate::session::{Action, Event, Message, Method};
+use crate::session::{Action, Event, Message, Method, RATE_HZ};
+
+/// A verdict on a live turn that takes longer has lost its worth: the session goes on, and silence or a later look ends the turn.
+const VERDICT_PATIENCE: Duration = Duration::from_millis(500);
+/// How far a live client may be ahead of the clock: what it had recorded before it was connected.
+const AHEAD: Duration = Duration::from_millis(500);
 
 impl Listening {
     /// Takes audio as far as there is room, and lets it be heard, until nothing moves any more.
@@ -60,6 +65,13 @@ impl Listening {
             self.received(socket).await?;
         }
         Ok(listened.n_bytes > 0 || settled)
+    }
+
+    /// Whether the audio comes as fast as it is spoken. Who sends it faster waits for nothing but the end.
+    fn is_live(&self) -> bool {
+        let audio = Duration::from_millis(self.ear.until() * 1_000 / RATE_HZ);
+        self.began
+            .is_none_or(|began| audio <= began.elapsed() + AHEAD)
     }
 
     /// Tells the core how far the audio reaches.
@@ -134,7 +146,9 @@ impl Listening {
                 Action::Judge { job, range, again } => match self.ear.clip(&range) {
                     Some(clip) => {
                         let lane = if again { Lane::Normal } else { Lane::Urgent };
-                        self.jobs.judge(&self.app.models, job, clip, lane);
+                        let deadline = self.is_live().then(|| Instant::now() + VERDICT_PATIENCE);
+                        self.jobs
+                            .judge(&self.app.models, job, clip, (lane, deadline));
                     }
                     None => return Err(lost(&range)),
                 },
@@ -162,7 +176,7 @@ impl Listening {
 
     async fn emit(&mut self, socket: &mut Socket, message: Message) -> Result<(), End> {
         let now = Instant::now();
-        let mut latency = std::time::Duration::ZERO;
+        let mut latency = Duration::ZERO;
         match &message {
             Message::Final(last) => {
                 latency = now.saturating_duration_since(self.arrivals.when(last.end, now));
