@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("batcher", &[]),
     ("chassis", &["wire"]),
     ("asr", &["wire", "audio", "batcher", "chassis"]),
-    ("e2e", &["wire", "asr"]),
+    ("tts", &["wire", "audio", "batcher", "chassis"]),
+    ("e2e", &["wire", "asr", "tts"]),
     // Speaks to the servers from outside, and so must not share a line with them.
     ("loadgen", &[]),
 ];

@@ -1,0 +1,3 @@
+//! The models of this service, each behind its queue.
+
+pub mod conditioning;
