@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Writes the log-mel golden files of the `audio` crate.
 
-Whisper's features come from faster-whisper's own extractor. Smart Turn's follow Hugging Face's WhisperFeatureExtractor
-(`do_normalize=True`, 8 s, padded on the left as pipecat does) step by step in float64.
+They come from faster-whisper's own extractor.
 
     python -m pip install faster-whisper==1.2.1 numpy==2.4.6
     python tests/golden/features.py
@@ -67,37 +66,6 @@ INPUTS = {
     "ragged": noise(777, 2),
 }
 
-SMART_TURN_INPUTS = {
-    "speech": INPUTS["speech"],
-    "chirp": INPUTS["chirp"],
-    "silence": INPUTS["silence"],
-    "long": np.concatenate([noise(40_000, 3), INPUTS["speech"], chirp(80_000)]),
-}
-
-
-def hertz(mel):
-    return np.where(mel < 15.0, mel * 200.0 / 3, 1000.0 * np.exp(np.log(6.4) / 27.0 * (mel - 15.0)))
-
-
-def slaney_filters(n_mels):
-    corners = hertz(np.linspace(0.0, 15.0 + np.log(8.0) * 27.0 / np.log(6.4), n_mels + 2))
-    bins = np.linspace(0.0, 8000.0, 201)[:, None]
-    low, middle, high = corners[:-2], corners[1:-1], corners[2:]
-    heights = np.maximum(0.0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
-    return heights * 2.0 / (high - low)
-
-
-def smart_turn(samples):
-    heard = samples[-128_000:].astype(np.float64)
-    padded = np.concatenate([np.zeros(128_000 - len(heard)), heard])
-    normal = (padded - padded.mean()) / np.sqrt(padded.var() + 1e-7)
-    mirrored = np.pad(normal, 200, mode="reflect")
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
-    frames = np.lib.stride_tricks.sliding_window_view(mirrored, 400)[::160][:-1] * window
-    power = np.abs(np.fft.rfft(frames)) ** 2
-    logs = np.log10(np.maximum(power @ slaney_filters(80), 1e-10))
-    return ((np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0).T
-
 
 def picked(n_frames):
     step = max(1, n_frames // PICKED_FRAMES)
@@ -115,8 +83,6 @@ def main():
         extractor = FeatureExtractor(feature_size=n_mels)
         for name, samples in INPUTS.items():
             write(f"whisper-{n_mels}-{name}", extractor(samples.astype(np.float32) / 32768.0))
-    for name, samples in SMART_TURN_INPUTS.items():
-        write(f"smart-turn-{name}", smart_turn(samples / 32768.0))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ mod inputs;
 use std::{
     num::NonZeroUsize,
     path::Path,
+    slice,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -22,14 +23,19 @@ use asr::{
     models::whisper::{
         WhisperModel, demo,
         engine::{ComputeType, Device, Settings},
-        fallback::Metrics,
-        item::{Heard, Input, Key, ModelError, Work, Written},
+        fallback::{Metrics, Thresholds},
+        item::{
+            Attempt, Decoding, Heard, Input, Key, ModelError, Placement, WindowFrames, Work,
+            Written,
+        },
         load::{LoadError, ModelCard, ModelFiles},
+        prompt::{Language, Parts, Prompt, Task},
     },
     recognizer::{Options, RecognizeError, Recognizer, Window},
     transcript::Transcript,
 };
-use batcher::{CallError, Lane, PerLane, Workers};
+use audio::mel::{Features, LogMel, Scratch};
+use batcher::{CallError, Lane, Model as _, PerLane, Workers};
 
 use self::inputs::{clip, input, recognizer, reference_options};
 
@@ -582,4 +588,131 @@ fn a_missing_gpu_is_named() {
         0 => assert!(matches!(refused, LoadError::NoGpu), "{refused}"),
         _ => assert!(matches!(refused, LoadError::NoSuchGpu { .. }), "{refused}"),
     }
+}
+
+/// A model on this thread, and what it takes to ask it about the first seconds of a recording.
+struct Bench {
+    model: WhisperModel,
+    card: Arc<ModelCard>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let files = demo::files();
+        let card = Arc::new(ModelCard::read(&files).unwrap());
+        let settings = Settings {
+            device: Device::Cpu,
+            compute_type: ComputeType::Float32,
+            n_threads: 1,
+        };
+        let model = WhisperModel::load(&files, Arc::clone(&card), &settings).unwrap();
+        Bench { model, card }
+    }
+
+    /// Good only if its mean log-probability reaches `log_prob`.
+    fn input(&self, name: &str, log_prob: f64, temperature: f32) -> Input {
+        let log_mel = LogMel::new(self.card.n_mels);
+        let mut features = Features::default();
+        log_mel.whisper(&clip(&input(name)), &mut Scratch::default(), &mut features);
+        let parts = Parts {
+            hotwords: &[],
+            previous: &[],
+            language: Language::Only,
+            task: Task::Transcribe,
+            timestamps: true,
+            prefix: &[],
+        };
+        let attempt = Attempt {
+            prompt: Prompt::new(&self.card.tokenizer, &parts),
+            decoding: Decoding {
+                beam_size: 1,
+                n_hypotheses: 1,
+                patience: 1.0,
+                length_penalty: 1.0,
+                repetition_penalty: 1.0,
+                no_repeat_ngram_size: 0,
+                temperature,
+                max_length: 100,
+                max_initial_timestamp_idx: 50,
+                suppress_blank: true,
+                suppress_tokens: Arc::new([]),
+            },
+            thresholds: Thresholds {
+                compression_ratio: None,
+                log_prob: Some(log_prob),
+                no_speech: None,
+            },
+            words: false,
+        };
+        Input {
+            window: WindowFrames {
+                n_frames: features.n_frames() - 1,
+                features: Arc::new(features),
+                seek: 0,
+                width: 500,
+                encoded: None,
+            },
+            work: Work::Attempt(attempt),
+        }
+    }
+
+    fn run(&mut self, batch: &[Input]) -> Vec<Heard> {
+        self.model.run(batch).unwrap()
+    }
+}
+
+const NEVER: f64 = 1.0;
+const ALWAYS: f64 = -100.0;
+
+#[test]
+fn the_next_attempt_hears_the_encoding_of_the_first() {
+    let mut bench = Bench::new();
+    let one = bench.input("held_espeak_084", NEVER, 0.0);
+    let first = bench.run(&[one]).remove(0);
+    let encoded = first.encoded.expect("the window was alone and is poor");
+    // In the window of another recording, so that encoding it again would show.
+    let mut other = bench.input("held_slt_hts_110", NEVER, 0.0);
+    let own = bench.run(slice::from_ref(&other)).remove(0);
+    other.window.encoded = Some(encoded.clone());
+    let again = bench.run(&[other]).remove(0);
+    let tokens = |it: &Option<Written>| it.as_ref().unwrap().tokens.clone();
+    assert_eq!(tokens(&again.written), tokens(&first.written));
+    assert_ne!(tokens(&own.written), tokens(&first.written));
+    assert_eq!(again.encoded, Some(encoded));
+}
+
+#[test]
+fn an_encoding_is_kept_only_for_another_attempt() {
+    let mut bench = Bench::new();
+    let good = bench.input("held_espeak_084", ALWAYS, 0.0);
+    let poor = bench.input("held_slt_hts_110", NEVER, 0.0);
+    assert_eq!(bench.run(slice::from_ref(&good))[0].encoded, None);
+    // Of a shared call nothing can be cut out.
+    let shared = bench.run(&[good, poor]);
+    assert!(shared.iter().all(|it| it.encoded.is_none()));
+}
+
+#[test]
+fn what_has_or_keeps_an_encoding_shares_no_call() {
+    let mut bench = Bench::new();
+    let key = WhisperModel::key;
+    let one = bench.input("held_espeak_084", NEVER, 0.0);
+    let other = bench.input("held_slt_hts_110", NEVER, 0.0);
+    assert!(key(&one) == key(&other));
+    let sampled = bench.input("held_espeak_084", NEVER, 0.2);
+    let beside = bench.input("held_slt_hts_110", NEVER, 0.2);
+    assert!(key(&sampled) != key(&beside));
+    let mut encoded = one.clone();
+    encoded.window.encoded = bench.run(slice::from_ref(&one)).remove(0).encoded;
+    assert!(key(&encoded) != key(&one) && key(&encoded) != key(&other));
+    let placement = |input: &Input| Input {
+        work: Work::Placement(Placement {
+            language: None,
+            task: Task::Transcribe,
+            text: vec![400],
+        }),
+        ..input.clone()
+    };
+    assert!(key(&placement(&one)) == key(&placement(&other)));
+    assert!(key(&placement(&encoded)) != key(&placement(&one)));
 }

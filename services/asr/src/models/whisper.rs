@@ -4,7 +4,8 @@
 //! What they compute equals faster-whisper 1.2.1 in its sequential mode, window by window.
 //!
 //! Invariants:
-//! - One call encodes its batch once; language, text and word times come from that one encoding.
+//! - One call encodes its batch at most once; language, text and word times come from that one encoding, and so does the
+//!   next attempt at a window that was alone in its call.
 //! - Nothing about an input depends on the others in its call, but for the last bits of floating-point sums.
 //! - Features are padded with 0.0 and not with the log-mel of silence, as the reference does.
 //! - A window has at least two frames before it is aligned: CTranslate2 halves them and divides by the result.
@@ -28,7 +29,7 @@ use ct2rs::sys;
 use self::{
     engine::Settings,
     fallback::{Metrics, Verdict},
-    item::{Attempt, Decoding, Heard, Input, Key, ModelError, Placement, Work, Written},
+    item::{Attempt, Decoding, Encoded, Heard, Input, Key, ModelError, Placement, Work, Written},
     load::{LoadError, ModelCard, ModelFiles},
     prompt::{Language, Task},
     words::Alignment,
@@ -107,7 +108,12 @@ impl WhisperModel {
         Ok(())
     }
 
-    fn encode(&mut self, batch: &[Input]) -> Result<sys::StorageView<'static>, ModelError> {
+    fn encode(&mut self, batch: &[Input]) -> Result<Encoded, ModelError> {
+        if let [Input { window, .. }] = batch
+            && let Some(encoded) = &window.encoded
+        {
+            return Ok(encoded.clone());
+        }
         let width = batch.iter().map(|it| it.window.width).max().unwrap_or(0);
         let n_values = self.card.n_mels * width;
         self.features.clear();
@@ -124,15 +130,17 @@ impl WhisperModel {
         let shape = [batch.len(), self.card.n_mels, width];
         let features =
             sys::StorageView::new(&shape, &mut self.features, sys::Device::CPU).map_err(failed)?;
-        self.engine.encode(&features, false).map_err(failed)
+        // What may be kept is kept where every worker can read it.
+        let to_cpu = batch.len() == 1;
+        let encoded = self.engine.encode(&features, to_cpu).map_err(failed)?;
+        Ok(Encoded::new(encoded))
     }
 
-    fn detect(
-        &self,
-        encoded: &sys::StorageView<'_>,
-        n: usize,
-    ) -> Result<Vec<Vec<(u32, f32)>>, ModelError> {
-        let detected = self.engine.detect_language(encoded).map_err(failed)?;
+    fn detect(&self, encoded: &Encoded, n: usize) -> Result<Vec<Vec<(u32, f32)>>, ModelError> {
+        let detected = self
+            .engine
+            .detect_language(encoded.view())
+            .map_err(failed)?;
         check_count(detected.len(), n)?;
         let token = |language: &str| {
             self.card
@@ -151,7 +159,7 @@ impl WhisperModel {
 
     fn write(
         &self,
-        encoded: &sys::StorageView<'_>,
+        encoded: &Encoded,
         attempts: &[&Attempt],
         languages: &[Vec<(u32, f32)>],
     ) -> Result<Vec<Written>, ModelError> {
@@ -175,7 +183,7 @@ impl WhisperModel {
             .unwrap_or_default();
         let results = self
             .engine
-            .generate(encoded, &prompts, &options)
+            .generate(encoded.view(), &prompts, &options)
             .map_err(failed)?;
         check_count(results.len(), attempts.len())?;
         attempts
@@ -251,10 +259,12 @@ impl WhisperModel {
             }
         }
         let mut alignments = self.align(&encoded, batch.len(), rows)?;
+        let is_alone = batch.len() == 1;
         Ok(written
             .into_iter()
             .enumerate()
             .map(|(row, written)| Heard {
+                encoded: (is_alone && written.verdict == Verdict::Poor).then(|| encoded.clone()),
                 written: Some(written),
                 languages: match attempts[row].prompt.language {
                     Language::Detect => languages.get(row).cloned().unwrap_or_default(),
@@ -313,7 +323,7 @@ impl WhisperModel {
     /// Places texts in time, by row. Rows that cannot be aligned are left out.
     fn align(
         &self,
-        encoded: &sys::StorageView<'_>,
+        encoded: &Encoded,
         n_rows: usize,
         rows: Vec<Row>,
     ) -> Result<BTreeMap<usize, Alignment>, ModelError> {
@@ -329,7 +339,7 @@ impl WhisperModel {
             let results = self
                 .engine
                 .align(
-                    encoded,
+                    encoded.view(),
                     &call.start_sequence,
                     &call.text,
                     &call.n_frames,

@@ -112,6 +112,7 @@ impl<'a> Sequence<'a> {
                 Window::Full => MAX_FRAMES,
                 Window::OwnLength => own_width(n_frames),
             },
+            encoded: None,
         }
     }
 

@@ -1,9 +1,8 @@
-//! Features of half a minute for Whisper and of a turn for Smart Turn. `scripts/bench_asr.sh` sets the first beside
-//! faster-whisper's.
+//! Features of half a minute. `scripts/bench_asr.sh` sets them beside faster-whisper's.
 
 use std::hint::black_box;
 
-use audio::mel::{self, Features, LogMel, Scratch};
+use audio::mel::{Features, LogMel, Scratch};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn noise(n_samples: usize) -> Vec<f32> {
@@ -25,12 +24,6 @@ fn mel(criterion: &mut Criterion) {
             bencher.iter(|| log_mel.whisper(black_box(&samples), &mut scratch, &mut features));
         });
     }
-    let log_mel = LogMel::new(mel::SMART_TURN_MELS);
-    let mut out = vec![0.0; mel::SMART_TURN_MELS * mel::SMART_TURN_FRAMES];
-    let turn = &samples[..mel::SMART_TURN_SAMPLES];
-    criterion.bench_function("mel/smart_turn/8s", |bencher| {
-        bencher.iter(|| mel::smart_turn(&log_mel, black_box(turn), &mut scratch, &mut out));
-    });
     criterion.bench_function("mel/build", |bencher| {
         bencher.iter(|| LogMel::new(black_box(80)));
     });

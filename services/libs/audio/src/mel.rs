@@ -1,8 +1,8 @@
-//! Whisper's log-mel spectrogram, for Whisper and for Smart Turn.
+//! Whisper's log-mel spectrogram.
 //!
 //! *Invariants*
 //!
-//! - Whisper's features equal faster-whisper's to 1e-4, Smart Turn's equal Hugging Face's to 1e-4.
+//! - Features equal faster-whisper's to 1e-4.
 //! - The loudest point of the whole array handed in sets its floor: features of a part are not a part of the
 //!   features.
 //! - A plan is built once, shared by reference, and never changes.
@@ -22,12 +22,6 @@ use logarithm::log10;
 
 /// Samples from one frame to the next: 10 ms at 16 kHz.
 pub const HOP: usize = 160;
-/// Mel bands that Smart Turn wants.
-pub const SMART_TURN_MELS: usize = 80;
-/// Frames that Smart Turn wants: 8 s.
-pub const SMART_TURN_FRAMES: usize = 800;
-/// Samples that Smart Turn hears: 8 s at 16 kHz.
-pub const SMART_TURN_SAMPLES: usize = SMART_TURN_FRAMES * HOP;
 
 /// Samples in one frame: 25 ms at 16 kHz.
 const FRAME: usize = 400;
@@ -101,7 +95,6 @@ pub struct Scratch {
     spectrum: Vec<Complex32>,
     fft: Vec<Complex32>,
     power: Vec<Lanes>,
-    normalised: Vec<f32>,
 }
 
 impl fmt::Debug for Scratch {
@@ -254,57 +247,6 @@ impl LogMel {
 /// in vectors.
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
-}
-
-/// Smart Turn's features of the last 8 s of `samples`, with silence before them if there are fewer.
-///
-/// `out` gets 80 rows of 800.
-///
-/// # Panics
-///
-/// If `log_mel` has not 80 bands or `out` is not 64,000 long.
-pub fn smart_turn(log_mel: &LogMel, samples: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
-    assert_eq!(
-        log_mel.n_mels(),
-        SMART_TURN_MELS,
-        "Smart Turn wants 80 bands"
-    );
-    assert_eq!(
-        out.len(),
-        SMART_TURN_MELS * SMART_TURN_FRAMES,
-        "Smart Turn wants 80 rows of 800"
-    );
-    let heard = &samples[samples.len().saturating_sub(SMART_TURN_SAMPLES)..];
-    let n_silent = SMART_TURN_SAMPLES - heard.len();
-
-    // Mean and variance are those of the padded 8 s, silence included: so it was trained.
-    let n = SMART_TURN_SAMPLES as f64;
-    let mean = heard.iter().map(|&sample| f64::from(sample)).sum::<f64>() / n;
-    let squares = heard
-        .iter()
-        .map(|&sample| (f64::from(sample) - mean).powi(2))
-        .sum::<f64>();
-    let variance = (squares + n_silent as f64 * mean * mean) / n;
-    let scale = 1.0 / (variance + 1e-7).sqrt();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "features are single precision"
-    )]
-    let normalise = |sample: f32| ((f64::from(sample) - mean) * scale) as f32;
-
-    let mut normalised = std::mem::take(&mut scratch.normalised);
-    normalised.clear();
-    normalised.resize(n_silent, normalise(0.0));
-    normalised.extend(heard.iter().copied().map(normalise));
-    log_mel.fill(
-        Padded {
-            samples: &normalised,
-            n_zeros: 0,
-        },
-        scratch,
-        out,
-    );
-    scratch.normalised = normalised;
 }
 
 /// A signal with zeros appended, mirrored at both ends.

@@ -1,10 +1,10 @@
-//! Features against files written by `tests/golden/features.py` from the reference implementations.
+//! Features against files written by `tests/golden/features.py` from the reference implementation.
 #![expect(clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::Path;
 
-use audio::mel::{self, Features, HOP, LogMel, Scratch};
+use audio::mel::{Features, HOP, LogMel, Scratch};
 
 /// Largest difference allowed between a value and the reference's. Values span about -1.5 to 1.5.
 const TOLERANCE: f32 = 1e-4;
@@ -58,7 +58,6 @@ fn input(name: &str) -> Vec<f32> {
         "empty" => Vec::new(),
         "one" => noise(1, 1),
         "ragged" => noise(777, 2),
-        "long" => [noise(40_000, 3), speech(), chirp(80_000)].concat(),
         other => panic!("no input is called {other}"),
     };
     samples
@@ -135,24 +134,11 @@ fn whisper_features_equal_faster_whisper_s() {
 }
 
 #[test]
-fn smart_turn_features_equal_hugging_face_s() {
-    let log_mel = LogMel::new(mel::SMART_TURN_MELS);
-    let mut scratch = Scratch::default();
-    let mut out = vec![f32::NAN; mel::SMART_TURN_MELS * mel::SMART_TURN_FRAMES];
-    for name in ["speech", "chirp", "silence", "long"] {
-        mel::smart_turn(&log_mel, &input(name), &mut scratch, &mut out);
-        compare(&format!("smart-turn-{name}"), &out, mel::SMART_TURN_FRAMES);
-    }
-}
-
-#[test]
 fn buffers_carry_nothing_from_call_to_call() {
     let log_mel = LogMel::new(80);
     let (mut used, mut features, mut fresh) =
         (Scratch::default(), Features::default(), Features::default());
-    let mut turn = vec![0.0; mel::SMART_TURN_MELS * mel::SMART_TURN_FRAMES];
     log_mel.whisper(&input("noise"), &mut used, &mut features);
-    mel::smart_turn(&log_mel, &input("long"), &mut used, &mut turn);
     // Fewer frames than are worked on together, and so quiet that anything louder left over would lift its floor.
     for quiet in [vec![0.0; 700], vec![0.0; 160 * 17]] {
         log_mel.whisper(&quiet, &mut used, &mut features);

@@ -4,10 +4,12 @@
 //! - Inputs may share a call only if their keys are equal, and the key holds everything that CTranslate2 takes once
 //!   for a whole call or wants alike in it: the encoder's width, the place of `<|startoftranscript|>`, the number of
 //!   task tokens, and every decoding option. Languages, tasks and forced prefixes may differ.
+//! - A window that is sampled goes alone: its samples fill a call, and its encoding can be kept for the next attempt.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use audio::mel::Features;
+use ct2rs::sys::StorageView;
 
 use super::{
     fallback::{Metrics, Thresholds, Verdict},
@@ -37,6 +39,35 @@ pub struct WindowFrames {
     pub n_frames: usize,
     /// Frames the encoder hears.
     pub width: usize,
+    /// What the encoder made of it, if an earlier call kept that.
+    pub encoded: Option<Encoded>,
+}
+
+/// What the encoder made of one window. Clones share it.
+#[derive(Clone)]
+pub struct Encoded(Arc<StorageView<'static>>);
+
+impl Encoded {
+    pub(super) fn new(view: StorageView<'static>) -> Encoded {
+        Encoded(Arc::new(view))
+    }
+
+    pub(super) fn view(&self) -> &StorageView<'static> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encoded")
+    }
+}
+
+impl PartialEq for Encoded {
+    /// Whether they are the same; two encodings of one window may differ in their last bits.
+    fn eq(&self, other: &Encoded) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl WindowFrames {
@@ -111,6 +142,9 @@ pub struct Input {
     pub work: Work,
 }
 
+/// A window that shares no call, by where its features are and where it begins in them.
+type Alone = (usize, usize);
+
 /// What must be equal in a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Key {
@@ -119,9 +153,11 @@ pub enum Key {
         sot_idx: usize,
         n_task_tokens: usize,
         decoding: Box<Decoding>,
+        alone: Option<Alone>,
     },
     Placement {
         width: usize,
+        alone: Option<Alone>,
     },
     Languages {
         width: usize,
@@ -131,14 +167,23 @@ pub enum Key {
 impl Input {
     pub(crate) fn key(&self) -> Key {
         let width = self.window.width;
+        let is_encoded = self.window.encoded.is_some();
+        let identity = || {
+            let features = Arc::as_ptr(&self.window.features).addr();
+            (features, self.window.seek)
+        };
         match &self.work {
             Work::Attempt(attempt) => Key::Attempt {
                 width,
                 sot_idx: attempt.prompt.sot_idx,
                 n_task_tokens: attempt.prompt.n_task_tokens,
                 decoding: Box::new(attempt.decoding.clone()),
+                alone: (0.0 < attempt.decoding.temperature || is_encoded).then(identity),
             },
-            Work::Placement(_) => Key::Placement { width },
+            Work::Placement(_) => Key::Placement {
+                width,
+                alone: is_encoded.then(identity),
+            },
             Work::Languages => Key::Languages { width },
         }
     }
@@ -161,6 +206,8 @@ pub struct Heard {
     pub languages: Vec<(u32, f32)>,
     /// Where the text tokens of the window's pieces are in time.
     pub alignment: Option<Alignment>,
+    /// For the next attempt, if there must be one and the window was alone in its call.
+    pub encoded: Option<Encoded>,
 }
 
 /// Why a call failed.

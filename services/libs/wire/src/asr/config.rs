@@ -5,6 +5,10 @@
 //! - An unknown key is an error that names it: a misspelt option must not pass as if it had been obeyed.
 //! - Ranges are the server's to check, because they depend on its settings; here is only the shape.
 
+use std::fmt;
+
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::strict::{self, Rejected};
@@ -131,8 +135,12 @@ pub struct StreamConfig {
     /// Whether finals carry words with their times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_timestamps: Option<bool>,
-    /// How speech and the ends of turns are found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How speech and the ends of turns are found. A kind alone may stand for the object.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "kind_or_object"
+    )]
     pub vad: Option<VadConfig>,
     /// The same as `vad.threshold`, in the flat form of older clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,6 +211,38 @@ impl VadConfig {
     }
 }
 
+fn kind_or_object<'de, D: Deserializer<'de>>(given: D) -> Result<Option<VadConfig>, D::Error> {
+    struct KindOrObject;
+
+    impl<'de> Visitor<'de> for KindOrObject {
+        type Value = Option<VadConfig>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(
+                "a kind of detection (`silero_smart_turn`, `silero` or `energy`) or an object with `type`, `threshold`, …",
+            )
+        }
+
+        fn visit_str<E: Error>(self, kind: &str) -> Result<Self::Value, E> {
+            let kind: StrDeserializer<'_, E> = kind.into_deserializer();
+            Ok(Some(VadConfig {
+                kind: Some(VadKind::deserialize(kind)?),
+                ..VadConfig::default()
+            }))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
+            VadConfig::deserialize(MapAccessDeserializer::new(object)).map(Some)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    given.deserialize_any(KindOrObject)
+}
+
 /// The keys whose values stay text even when they look like a number.
 const TEXT_KEYS: &[&str] = &[
     "encoding", "language", "task", "model", "prompt", "hotwords", "final_on", "vad.type",
@@ -242,6 +282,30 @@ mod tests {
             (vad.kind, vad.threshold),
             (Some(VadKind::SileroSmartTurn), Some(0.5))
         );
+    }
+
+    #[test]
+    fn a_kind_may_stand_for_the_vad_object() {
+        let kind = |config: Result<StreamConfig, Rejected>| config.unwrap().vad.unwrap().kind;
+        assert_eq!(
+            kind(StreamConfig::from_pairs([("vad", "silero")])),
+            Some(VadKind::Silero)
+        );
+        assert_eq!(
+            kind(strict::from_str(r#"{"vad":"energy"}"#)),
+            Some(VadKind::Energy)
+        );
+        let none: StreamConfig = strict::from_str(r#"{"vad":null}"#).unwrap();
+        assert_eq!(none.vad, None);
+        let unknown = StreamConfig::from_pairs([("vad", "webrtc")]).unwrap_err();
+        assert!(unknown.to_string().contains("`silero`"), "{unknown}");
+        for given in ["true", "3", "[]"] {
+            let wrong = StreamConfig::from_pairs([("vad", given)]).unwrap_err();
+            assert!(
+                wrong.to_string().contains("an object with `type`"),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
