@@ -9,4 +9,6 @@
 
 pub mod asr;
 pub mod error;
+pub mod round;
 pub mod strict;
+pub mod tts;

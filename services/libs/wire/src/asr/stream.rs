@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::StreamConfig;
-use super::rest::round;
 use crate::error::ErrorCode;
+use crate::round;
 use crate::strict::{self, Rejected};
 
 /// What a client may send as text.
