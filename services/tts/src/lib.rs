@@ -12,3 +12,4 @@
 //! - Audio inside is mono `f32` at 24 kHz; one speech token is [`SAMPLES_PER_TOKEN`](models::conditioning::SAMPLES_PER_TOKEN) samples.
 
 pub mod models;
+pub mod text;

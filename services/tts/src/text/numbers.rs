@@ -1,0 +1,3 @@
+//! Numbers in words, language by language.
+
+pub(super) mod english;
