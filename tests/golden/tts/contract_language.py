@@ -171,7 +171,7 @@ def write_language_model(path: pathlib.Path, it: Language, sidecar: bool) -> Non
         attended = attention.layer(random, layer, x)
         if layer == 0:
             means = g.slice(attended, 0, FLAGS, 2)
-        mixed = g.op("MatMul", attended, _mixer(random))
+        mixed = g.op("MatMul", attended, _mixer(random, it.layers))
         content = g.op("Add", content, g.op("Tanh", mixed))
         for half in ("key", "value"):
             shape = ["batch_size", HEADS, "past_sequence_length", HEAD_WIDTH]
@@ -182,8 +182,9 @@ def write_language_model(path: pathlib.Path, it: Language, sidecar: bool) -> Non
     g.save(path, inputs, outputs, sidecar)
 
 
-def _mixer(random: np.random.RandomState) -> np.ndarray:
-    mixer = random.standard_normal((HEADS * HEAD_WIDTH, CONTENT)) * 1.5 / np.sqrt(HEAD_WIDTH)
+def _mixer(random: np.random.RandomState, layers: int) -> np.ndarray:
+    # The more layers, the less each does, or rounding would grow to other tokens.
+    mixer = random.standard_normal((HEADS * HEAD_WIDTH, CONTENT)) * 1.5 * np.sqrt(2 / layers / HEAD_WIDTH)
     # The means are for the stop alone.
     mixer[:HEAD_WIDTH] = 0
     return mixer

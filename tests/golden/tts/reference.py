@@ -158,7 +158,7 @@ class Pack:
         cfg = settings.cfg_weight > 0
         embeds = self.prompt(voice, ids, settings.exaggeration, cfg)
         if noise:
-            embeds = embeds + noise.uniform(-1e-4, 1e-4, embeds.shape).astype(np.float32)
+            embeds = embeds + noise.uniform(-1e-5, 1e-5, embeds.shape).astype(np.float32)
         rows, length, _ = embeds.shape
         cache = self.empty_cache(rows)
         positions = np.tile(np.arange(length, dtype=np.int64), (rows, 1))
