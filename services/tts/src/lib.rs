@@ -13,3 +13,4 @@
 
 pub mod models;
 pub mod text;
+pub mod vocode;
