@@ -13,4 +13,5 @@
 
 pub mod models;
 pub mod text;
+pub mod utterance;
 pub mod vocode;
