@@ -28,7 +28,7 @@ CHANNELS, HARMONICS = 8, 6
 NOISE = 0.01
 
 
-def write_encoder(path: pathlib.Path, seed: int, turbo: bool, sidecar: bool) -> None:
+def write_encoder(path: pathlib.Path, seed: int, turbo: bool, sidecar: bool, width: int = WIDTH) -> None:
     g, random = Graph("speech_encoder"), np.random.RandomState(seed)
     frames = g.op("Div", g.size("audio_values", 1), ints(HOP))
     log_mel = _log_mel(g, frames)
@@ -52,9 +52,9 @@ def write_encoder(path: pathlib.Path, seed: int, turbo: bool, sidecar: bool) -> 
     speaker = g.op("Tanh", g.op("Mul", g.op("Concat", tilt, spread, rest, axis=2), np.float32(0.3)))
     g.op("Squeeze", speaker, ints(1), out="speaker_embeddings")
 
-    project = random.standard_normal((BINS, WIDTH)) * 0.12
+    project = random.standard_normal((BINS, width)) * 0.12
     project[:, :FLAGS] = 0
-    flags = np.zeros(WIDTH, np.float32)
+    flags = np.zeros(width, np.float32)
     flags[PREFIX], flags[ONE] = 1, 1
     heard = g.slice(log_mel, 0, at_most(TURBO_PREFIX_S if turbo else ENGLISH_PREFIX_S), 1)
     if turbo:
@@ -72,7 +72,7 @@ def write_encoder(path: pathlib.Path, seed: int, turbo: bool, sidecar: bool) -> 
 
     rows_name = "prefix_length" if turbo else ENGLISH_ROWS
     outputs = [
-        ("audio_features", F32, ["batch_size", rows_name, WIDTH]),
+        ("audio_features", F32, ["batch_size", rows_name, width]),
         ("audio_tokens", I64, ["batch_size", "audio_tokens_length"]),
         ("speaker_embeddings", F32, ["batch_size", SPEAKER]),
         ("speaker_features", F32, ["batch_size", "feature_length", BINS]),

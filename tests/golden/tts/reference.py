@@ -199,10 +199,8 @@ def choose(logits: np.ndarray, said: list[int], settings: Settings) -> tuple[int
     scores[seen] = np.where(scores[seen] > 0, scores[seen] / penalty, scores[seen] * penalty)
     scores[CODES] = -np.inf
     scores[STOP + 1 :] = -np.inf
-    second, first = np.argsort(scores, kind="stable")[-2:]
-    token = int(scores.argmax())
-    assert scores[first] == scores[token]
-    return token, float(scores[first] - scores[second])
+    second, first = np.partition(scores, -2)[-2:]
+    return int(scores.argmax()), float(first - second)
 
 
 def _find(folder: pathlib.Path, graph: str, suffix: str | None) -> pathlib.Path:
