@@ -2,9 +2,10 @@
 //!
 //! A stream in real time has 31.25 frames a second: 7,813 frames a second are 250 streams a core.
 
-use asr::models::home::Home;
+use asr::models::onnx;
 use asr::models::silero::{FRAME, Input, Memory, Silero};
 use batcher::Model as _;
+use chassis::home::Home;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn noise(n_samples: usize) -> Vec<f32> {
@@ -18,8 +19,7 @@ fn noise(n_samples: usize) -> Vec<f32> {
 
 fn silero(criterion: &mut Criterion) {
     let home = Home::of_process(None).expect("`scripts/setup.sh` was run");
-    home.load_onnx_runtime()
-        .expect("`scripts/setup.sh` was run");
+    onnx::load_runtime(&home.onnx_runtime()).expect("`scripts/setup.sh` was run");
     let path = home
         .model_file("silero_vad.onnx")
         .expect("`scripts/setup.sh` was run");

@@ -3,10 +3,9 @@
 //! Invariants:
 //! - One named thread owns one copy of a model; nothing else touches it. Whisper has a copy for each GPU, or `model.workers`.
 //! - A model is warm before [`Running::ready`] returns: each hears silence once when it is built.
-//! - A module under this one uses `audio` and `batcher` and nothing else of ours.
+//! - A module under this one uses `audio` and `batcher` and nothing else of ours, but for where its files are (`chassis::home`).
 
 pub mod catalog;
-pub mod home;
 pub mod onnx;
 #[cfg(feature = "scripted")]
 pub mod scripted;
@@ -26,9 +25,9 @@ use batcher::{
     Answer, Batcher, CallError, Families, Job, Lane, PerLane, StartError, Watch, Workers,
 };
 use bytes::Bytes;
+use chassis::home::{Home, HomeError};
 
-use self::home::{Home, HomeError};
-use self::onnx::RunError;
+use self::onnx::{BadLibrary, RunError};
 use self::silero::{Memory, Silero};
 use self::smart_turn::SmartTurn;
 use self::upload::{Decoder, Upload};
@@ -107,6 +106,8 @@ pub enum ModelsError {
     #[error(transparent)]
     Home(#[from] HomeError),
     #[error(transparent)]
+    Library(#[from] BadLibrary),
+    #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
     Start(#[from] StartError),
@@ -120,7 +121,7 @@ pub enum ModelsError {
 /// A file or library is missing or damaged. What only shows while building comes from [`Running::ready`].
 pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Running), ModelsError> {
     let home = Home::of_process(settings.home.as_deref())?;
-    home.load_onnx_runtime()?;
+    onnx::load_runtime(&home.onnx_runtime())?;
     let silero_file = home.model_file("silero_vad.onnx")?;
     let judge_file = home.model_file("smart-turn-v3.2-cpu.onnx")?;
     let files = catalog::files(&settings.model.name, &home);

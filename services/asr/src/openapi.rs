@@ -1,69 +1,32 @@
 //! The description of this service for programs (`/openapi.json`) and for people (`/docs`), made from the table of routes.
 //!
 //! Invariants:
-//! - Self-contained: the page loads nothing from anywhere.
-//! - Every route and only routes are in it, because it is made from [`TABLE`] and `chassis::admin::PATHS`.
+//! - Every route and only routes are in it, because it is made from [`TABLE`].
 
-use serde_json::{Map, Value, json};
-use wire::error::ErrorCode;
+use chassis::openapi::{self, About, json_of};
+use chassis::routes::Endpoint;
+use serde_json::{Value, json};
 
-use crate::routes::{Endpoint, Shape, TABLE};
+use crate::routes::{Shape, TABLE};
+
+const ABOUT: About = About {
+    title: "Speech recognition",
+    version: env!("CARGO_PKG_VERSION"),
+    description: "Speech in, text out: live over a WebSocket, or files over HTTP. docs/PROTOCOL.md tells the whole story.",
+    example: "curl -F file=@speech.wav http://localhost:8001/v1/transcribe",
+};
 
 /// The OpenAPI 3.1 document.
 pub fn document() -> Value {
-    let mut paths = Map::new();
-    for endpoint in TABLE {
-        paths.insert(
-            plain(endpoint.path),
-            json!({ endpoint.method: operation(endpoint) }),
-        );
-    }
-    for path in chassis::admin::PATHS {
-        let operation = json!({
-            "summary": admin_summary(path),
-            "tags": ["operations"],
-            "security": [],
-            "responses": {"200": {"description": "As the summary says."}, "503": {"description": "Not now."}},
-        });
-        paths.insert(path.to_owned(), json!({ "get": operation }));
-    }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Speech recognition",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Speech in, text out: live over a WebSocket, or files over HTTP. docs/PROTOCOL.md tells the whole story.",
-        },
-        "paths": paths,
-        "components": {
-            "schemas": schemas(),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "header": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
-                "query": {"type": "apiKey", "in": "query", "name": "api_key"},
-            },
-        },
-        "security": [{}, {"bearer": []}, {"header": []}, {"query": []}],
-    })
+    openapi::document(&ABOUT, TABLE, operation, schemas())
 }
 
-/// `/v1/models/{id:.+}` is `/v1/models/{id}` to everybody but the router.
-fn plain(path: &str) -> String {
-    path.replace(":.+}", "}")
+/// The same for people.
+pub fn page() -> String {
+    openapi::page(&ABOUT, &document())
 }
 
-fn admin_summary(path: &str) -> &'static str {
-    match path {
-        "/healthz" | "/livez" => "Whether the process is alive",
-        "/readyz" => "Whether it may be sent work, and if not, why",
-        "/health" => "How it is: model, load, draining",
-        "/metrics" => "Metrics in Prometheus text",
-        "/version" => "Which version it is",
-        _ => "Operations",
-    }
-}
-
-fn operation(endpoint: &Endpoint) -> Value {
+fn operation(endpoint: &Endpoint<Shape>) -> Value {
     let mut operation = json!({
         "summary": endpoint.summary,
         "tags": [tag(endpoint.shape)],
@@ -94,7 +57,7 @@ fn tag(shape: Shape) -> &'static str {
 }
 
 fn request(shape: Shape) -> (Vec<Value>, Option<Value>) {
-    let form = |schema: &str| json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+    let form = json_of;
     match shape {
         Shape::Stream => (properties_as_query("StreamConfig"), None),
         Shape::Transcribe | Shape::Detect => {
@@ -136,8 +99,6 @@ fn properties_as_query(schema: &str) -> Vec<Value> {
 }
 
 fn responses(shape: Shape) -> Value {
-    let json_of =
-        |schema: &str| json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
     let (status, description, content) = match shape {
         Shape::Stream => (
             "101",
@@ -180,11 +141,7 @@ fn responses(shape: Shape) -> Value {
             json!({"text/html": {"schema": {"type": "string"}}}),
         ),
     };
-    let error = json!({
-        "description": "What is wrong, and what to do.",
-        "content": {"application/json": json_of("Error")},
-    });
-    json!({ status: {"description": description, "content": content}, "default": error })
+    openapi::responses(status, description, content)
 }
 
 fn schemas() -> Value {
@@ -213,7 +170,6 @@ fn schemas() -> Value {
         "compression_ratio": number, "words": {"type": "array", "items": word},
     }});
     let speech = json!({"type": "object", "properties": {"start": number, "end": number, "confidence": probability}});
-    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|it| it.as_str()).collect();
     json!({
         "StreamConfig": {"type": "object", "properties": {
             "encoding": encoding, "sample_rate": {"type": "integer", "minimum": 8000, "maximum": 48000},
@@ -237,49 +193,7 @@ fn schemas() -> Value {
             "speech": flag, "segments": {"type": "array", "items": speech}, "turn_end_probability": probability,
             "duration": number, "sample_rate": whole,
         }},
-        "Error": {"type": "object", "properties": {"error": {"type": "object", "properties": {
-            "code": {"enum": codes}, "message": text, "type": text, "param": {"type": ["string", "null"]}, "recoverable": flag,
-        }}}},
     })
-}
-
-/// The same for people.
-pub fn page() -> String {
-    let document = document();
-    let mut rows = String::new();
-    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in operations.as_object().into_iter().flatten() {
-            let summary = operation["summary"].as_str().unwrap_or_default();
-            let detail = serde_json::to_string_pretty(operation).unwrap_or_default();
-            rows.push_str(&format!(
-                "<details><summary><b>{}</b> <code>{}</code> {}</summary><pre>{}</pre></details>\n",
-                method.to_uppercase(),
-                escape(path),
-                escape(summary),
-                escape(&detail)
-            ));
-        }
-    }
-    let schemas =
-        serde_json::to_string_pretty(&document["components"]["schemas"]).unwrap_or_default();
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Speech recognition</title>\n\
-         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}}\
-         b{{display:inline-block;width:4rem;color:#06c}}pre{{overflow:auto;background:#f4f4f4;padding:1rem}}\
-         details{{border-bottom:1px solid #ddd;padding:.4rem 0}}summary{{cursor:pointer}}</style></head><body>\n\
-         <h1>Speech recognition</h1>\n<p>Version {}. For programs: <a href=\"openapi.json\">openapi.json</a>. \
-         The messages of the WebSocket are described in <code>docs/PROTOCOL.md</code>.</p>\n\
-         <pre>curl -F file=@speech.wav http://localhost:8001/v1/transcribe</pre>\n{rows}\
-         <details><summary>Schemas</summary><pre>{}</pre></details>\n</body></html>\n",
-        env!("CARGO_PKG_VERSION"),
-        escape(&schemas)
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -295,7 +209,7 @@ mod tests {
             .keys()
             .cloned()
             .collect();
-        let mut routes: Vec<String> = TABLE.iter().map(|it| plain(it.path)).collect();
+        let mut routes: Vec<String> = TABLE.iter().map(|it| openapi::plain(it.path)).collect();
         routes.extend(chassis::admin::PATHS.map(str::to_owned));
         told.sort();
         routes.sort();
@@ -341,7 +255,7 @@ mod tests {
         );
         for endpoint in TABLE {
             assert!(
-                page.contains(&plain(endpoint.path)),
+                page.contains(&openapi::plain(endpoint.path)),
                 "{} is not on the page",
                 endpoint.path
             );

@@ -3,23 +3,13 @@
 //! Invariants:
 //! - A route is a row of [`TABLE`], from which the application and `/openapi.json` are both made; so the document is true.
 
-use actix_web::{HttpResponse, Route, web};
-use chassis::api_error::ApiError;
+use actix_web::{HttpResponse, web};
+use chassis::api_error::{ApiError, openai_response};
+use chassis::routes::Endpoint;
 use serde_json::json;
 
 use crate::app::App;
 use crate::{openapi, stream, transcribe};
-
-/// One address of this service.
-#[derive(Debug)]
-pub struct Endpoint {
-    pub method: &'static str,
-    pub path: &'static str,
-    pub summary: &'static str,
-    /// Which description of its request and answer holds.
-    pub shape: Shape,
-    make: fn() -> Route,
-}
 
 /// What is sent and answered, for the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +25,7 @@ pub enum Shape {
 }
 
 /// Every route.
-pub const TABLE: &[Endpoint] = &[
+pub const TABLE: &[Endpoint<Shape>] = &[
     Endpoint {
         method: "get",
         path: "/v1/stream/asr",
@@ -117,10 +107,7 @@ pub const TABLE: &[Endpoint] = &[
 
 /// Adds every route.
 pub fn configure(config: &mut web::ServiceConfig) {
-    for endpoint in TABLE {
-        // A resource of its own for each row would hide the methods of a second one; no path is there twice.
-        config.service(web::resource(endpoint.path).route((endpoint.make)()));
-    }
+    chassis::routes::configure(config, TABLE);
 }
 
 async fn models(app: web::Data<App>) -> HttpResponse {
@@ -133,7 +120,7 @@ async fn models(app: web::Data<App>) -> HttpResponse {
 async fn model(app: web::Data<App>, id: web::Path<String>) -> HttpResponse {
     match app.models.served().check_name(&id) {
         Ok(()) => HttpResponse::Ok().json(card(&app, &id)),
-        Err(error) => transcribe::openai_error(&app, ApiError::from(error)),
+        Err(error) => openai_response(&app.service, &ApiError::from(error)),
     }
 }
 
@@ -166,10 +153,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_address_is_there_twice() {
-        let mut paths: Vec<_> = TABLE.iter().map(|it| it.path).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        assert_eq!(paths.len(), TABLE.len());
+    fn no_method_of_an_address_is_there_twice() {
+        let mut rows: Vec<_> = TABLE.iter().map(|it| (it.path, it.method)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), TABLE.len());
     }
 }

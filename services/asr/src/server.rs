@@ -1,21 +1,13 @@
-//! The service assembled: ports taken, models started, edges served, everything stopped in order.
-//!
-//! Invariants:
-//! - A busy port is known before a model is loaded.
-//! - Readiness waits for every model; until then work is refused, and health is told.
-//! - A model thread that ends takes the process with it.
+//! The service assembled: ports taken, models started, edges served. The order is that of `chassis::assembly`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::web;
 use batcher::{Families, StartError};
-use chassis::admin::{self, Admin};
-use chassis::readiness::Latch;
-use chassis::server::{BindError, Outcome};
-use chassis::stop::Stop;
-use chassis::watchdog::{self, Liveness, Work};
+use chassis::assembly::{self, Assembled, Assembly};
+use chassis::server::BindError;
+use chassis::watchdog::{Liveness, Work};
 use chassis::{Identity, Service};
 use serde_json::{Map, Value};
 
@@ -53,14 +45,13 @@ pub enum ServeError {
 }
 
 /// A service that has its ports and whose models are being built.
-#[must_use = "a server that is not run answers nobody"]
-pub struct Server {
-    service: Service,
+pub type Server = Assembled<Parts>;
+
+/// The models, and the threads behind them. Dropped in this order: with the last handle the threads stop, and are waited for.
+#[derive(Debug)]
+pub struct Parts {
     models: Models,
     running: Running,
-    loaded: Latch,
-    admin: Option<Admin>,
-    http: chassis::server::Server,
 }
 
 /// Starts the service that `settings` describe.
@@ -97,9 +88,7 @@ pub fn start_with(
         settings.drain,
         settings.auth.clone(),
     )?;
-    let loaded = service.readiness().latch("the models");
-    let admin = admin::start(&service)?;
-    check_port(&service)?;
+    let assembly = Assembly::begin(service.clone())?;
     let families = Families::register(service.registry(), "asr")?;
     let metrics = AsrMetrics::register(service.registry())?;
     let (models, running) = make(&settings, &families)?;
@@ -127,31 +116,11 @@ pub fn start_with(
         created,
     };
     let app = web::Data::new(app);
-    let http = chassis::server::bind(&service, move |config| {
+    let parts = Parts { models, running };
+    Ok(assembly.bind(parts, move |config| {
         config.app_data(app.clone());
         routes::configure(config);
-    })?;
-    Ok(Server {
-        service,
-        models,
-        running,
-        loaded,
-        admin,
-        http,
-    })
-}
-
-/// Loading a model takes seconds; whether the port is free is known at once.
-fn check_port(service: &Service) -> Result<(), BindError> {
-    let address = service.server().address;
-    if address.port() != 0 && std::net::TcpListener::bind(address).is_err() {
-        // Asked again for its words.
-        drop(chassis::server::bind(
-            service,
-            |_config: &mut web::ServiceConfig| {},
-        )?);
-    }
-    Ok(())
+    })?)
 }
 
 fn watch(service: &Service, models: &Models, running: &Running) {
@@ -177,67 +146,26 @@ fn watch(service: &Service, models: &Models, running: &Running) {
     });
 }
 
-impl Server {
-    /// Where it listens. With port 0 this is where the port is told.
-    pub fn address(&self) -> SocketAddr {
-        self.http.address()
+impl assembly::Parts for Parts {
+    type Error = ServeError;
+
+    async fn ready(&mut self) -> Result<(), ServeError> {
+        self.running.ready().await?;
+        announce(&self.models);
+        Ok(())
     }
 
-    /// What its parts share: drain, readiness, metrics.
-    pub fn service(&self) -> &Service {
-        &self.service
-    }
-
-    /// Serves until stopping is asked for, then drains and stops everything in order.
-    ///
-    /// # Errors
-    /// A model could not be built or has ended, or the server has.
-    pub async fn run(self, stop: Stop) -> Result<Outcome, ServeError> {
-        let Server {
-            service,
-            models,
-            mut running,
-            loaded,
-            admin,
-            http,
-        } = self;
-        let supervise = async {
-            if let Err(error) = running.ready().await {
-                return ServeError::Start(error);
-            }
-            loaded.release();
-            announce(&models);
-            watchdog::ready(&service);
-            let batcher::Ended {
-                model,
-                worker,
-                reason,
-            } = running.ended().await;
-            ServeError::ModelEnded {
-                model,
-                worker,
-                reason,
-            }
-        };
-        let outcome = tokio::select! {
-            outcome = http.run(stop) => outcome.map_err(ServeError::Io),
-            error = supervise => Err(error),
-        };
-        // The last handles: with them the threads of the models stop, and are waited for.
-        drop(models);
-        drop(running);
-        if let Some(admin) = admin {
-            admin.stop().await;
+    async fn ended(&mut self) -> ServeError {
+        let batcher::Ended {
+            model,
+            worker,
+            reason,
+        } = self.running.ended().await;
+        ServeError::ModelEnded {
+            model,
+            worker,
+            reason,
         }
-        outcome
-    }
-}
-
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
     }
 }
 

@@ -182,6 +182,7 @@ pub const ALIASES: Aliases = Aliases {
         means: "vad.type",
         values: &[("smart_turn_v3", "silero_smart_turn")],
     }],
+    maps: &[],
 };
 
 impl Raw {

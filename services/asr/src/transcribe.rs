@@ -13,11 +13,12 @@ pub mod fetch;
 mod respond;
 pub mod run;
 mod source;
-pub mod upload;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chassis::api_error::ApiError;
+use chassis::api_error::{ApiError, openai_response};
+use chassis::form::{self, FormLimits};
 use chassis::limits::Admission;
+use chassis::settings::Server;
 use wire::asr::{DetectedSpeech, Detection, ResponseFormat, Task};
 
 use crate::app::App;
@@ -25,7 +26,6 @@ use crate::dialect::openai_rest::{self, Format, Kind};
 use crate::error::AsrError;
 use crate::options::Recognition;
 
-pub(crate) use respond::openai_error;
 use run::Plan;
 
 /// `POST /v1/transcribe`.
@@ -69,7 +69,7 @@ pub async fn openai_transcriptions(
 ) -> HttpResponse {
     let app = app.into_inner();
     let answer = openai(&app, &request, payload, (Kind::Transcription, admission)).await;
-    answer.unwrap_or_else(|error| openai_error(&app, error))
+    answer.unwrap_or_else(|error| openai_response(&app.service, &error))
 }
 
 /// `POST /v1/audio/translations`.
@@ -81,7 +81,7 @@ pub async fn openai_translations(
 ) -> HttpResponse {
     let app = app.into_inner();
     let answer = openai(&app, &request, payload, (Kind::Translation, admission)).await;
-    answer.unwrap_or_else(|error| openai_error(&app, error))
+    answer.unwrap_or_else(|error| openai_response(&app.service, &error))
 }
 
 async fn openai(
@@ -90,7 +90,12 @@ async fn openai(
     payload: web::Payload,
     (kind, admission): (Kind, Admission),
 ) -> Result<HttpResponse, ApiError> {
-    let form = upload::form(request.headers(), payload, app.service.server()).await?;
+    let form = form::read(
+        request.headers(),
+        payload,
+        form_limits(app.service.server()),
+    )
+    .await?;
     let asked = openai_rest::Request::from_fields(&form.fields)?;
     let served = app.models.served();
     if let Some(model) = &asked.model {
@@ -168,4 +173,14 @@ pub async fn detect(
         sample_rate,
     };
     Ok(HttpResponse::Ok().json(detection))
+}
+
+/// What a form with a recording may be.
+fn form_limits(server: &Server) -> FormLimits {
+    FormLimits {
+        // That of OpenAI's API, and that of one older client.
+        file_fields: &["file", "audio_file"],
+        max_bytes: server.max_upload_bytes.get(),
+        pause: server.body_timeout,
+    }
 }

@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use asr::models::home::Home;
-use asr::models::onnx::OpenError;
+use asr::models::onnx::{self, OpenError};
 use asr::models::silero::{self, Memory, Silero};
 use asr::models::smart_turn::SmartTurn;
 use asr::transcript::{Segment, Word};
 use asr::windows::{self, FRAME, Restore, SpeechOptions};
 use batcher::Model as _;
+use chassis::home::Home;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -76,7 +76,7 @@ fn part(part: &str) -> Vec<f32> {
 
 fn model(name: &str) -> PathBuf {
     let home = Home::of_process(None).unwrap();
-    home.load_onnx_runtime().unwrap();
+    onnx::load_runtime(&home.onnx_runtime()).unwrap();
     home.model_file(name).unwrap()
 }
 

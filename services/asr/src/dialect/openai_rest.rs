@@ -8,7 +8,7 @@
 use chassis::api_error::ApiError;
 use serde::Serialize;
 use wire::asr::rest::round;
-use wire::error::{ErrorBody, ErrorCode};
+use wire::error::ErrorCode;
 
 use super::languages;
 use crate::transcript::{Segment, Transcript};
@@ -382,60 +382,6 @@ impl Deltas {
             text: self.text,
             usage: Usage::tokens(duration_s, self.n_tokens),
         }
-    }
-}
-
-/// A failure in the middle of a stream.
-#[derive(Debug, Serialize)]
-pub struct ErrorEvent {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    error: OpenAiDetail,
-}
-
-/// Our error body as an event of a stream.
-pub fn error_event(body: ErrorBody) -> ErrorEvent {
-    ErrorEvent {
-        kind: "error",
-        error: error(body).error,
-    }
-}
-
-/// The body of an error in OpenAI's spelling, where its clients compare codes.
-#[derive(Debug, Serialize)]
-pub struct OpenAiError {
-    error: OpenAiDetail,
-}
-
-#[derive(Debug, Serialize)]
-struct OpenAiDetail {
-    message: String,
-    #[serde(rename = "type")]
-    kind: String,
-    param: Option<String>,
-    code: String,
-}
-
-/// Our error body in OpenAI's spelling.
-pub fn error(body: ErrorBody) -> OpenAiError {
-    let ErrorBody { error } = body;
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "every other code keeps its spelling, the ones to come too"
-    )]
-    let code = match error.code {
-        ErrorCode::UnknownModel => "model_not_found".to_owned(),
-        ErrorCode::Unauthorized => "invalid_api_key".to_owned(),
-        ErrorCode::RateLimited => "rate_limit_exceeded".to_owned(),
-        other => other.as_str().to_ascii_lowercase(),
-    };
-    OpenAiError {
-        error: OpenAiDetail {
-            message: error.message,
-            kind: error.kind,
-            param: error.param,
-            code,
-        },
     }
 }
 

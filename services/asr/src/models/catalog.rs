@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::home::Home;
+use chassis::home::Home;
+
 use super::whisper::{demo, load::ModelFiles};
 
 /// The model that is compiled in.

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - A file with other inputs or outputs than the code expects is refused when it is opened, by name.
-//! - [`Home::load_onnx_runtime`](super::home::Home::load_onnx_runtime) has been called before.
+//! - [`load_runtime`] has been called before.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,28 @@ pub enum OpenError {
         "`{}` is not the model that is expected: {what}; run `scripts/setup.sh` to install the right one", .path.display()
     )]
     Unexpected { path: PathBuf, what: String },
+}
+
+/// ONNX Runtime cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` cannot be used as ONNX Runtime: {reason}; run `scripts/setup.sh` to install the right one", .library.display())]
+pub struct BadLibrary {
+    library: PathBuf,
+    reason: String,
+}
+
+/// Loads ONNX Runtime into this process. To be called before any of its models is built; again is harmless.
+///
+/// # Errors
+/// The library is damaged, or too old.
+pub fn load_runtime(library: &Path) -> Result<(), BadLibrary> {
+    match ort::init_from(library) {
+        Ok(_builder) => Ok(()),
+        Err(error) => Err(BadLibrary {
+            reason: error.to_string(),
+            library: library.to_owned(),
+        }),
+    }
 }
 
 /// A call to a model failed.
@@ -127,4 +149,18 @@ fn check(side: &str, found: &[Outlet], expected: &[Port]) -> Result<(), String> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_none_is_refused_in_words() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // Another test may have loaded the real one, which then stays.
+        if let Err(error) = load_runtime(file.path()) {
+            assert!(error.to_string().contains("scripts/setup.sh"), "{error}");
+        }
+    }
 }

@@ -4,19 +4,15 @@
 //! - A stream that fails says so by an event of its own and then ends; it never just stops.
 //! - A stream holds its place and its drain guard until its last byte, and its jobs no longer than that.
 
-use std::convert::Infallible;
-
-use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
-use bytes::Bytes;
-use chassis::api_error::ApiError;
+use actix_web::HttpResponse;
+use chassis::api_error::{ApiError, OpenAiErrorEvent};
+use chassis::events::{self, Events};
 use chassis::limits::Admission;
 use futures_util::stream;
-use serde::Serialize;
 use wire::asr::rest::StreamEvent;
 use wire::asr::{ResponseFormat, Segment, Transcription, Word};
 
 use super::run::{Transcripts, add};
-use crate::app::App;
 use crate::dialect::openai_rest::{self, Deltas, Event, Format, Kind};
 use crate::dialect::subtitles;
 use crate::transcript::{self, Transcript};
@@ -106,42 +102,36 @@ pub(super) fn stream(transcripts: Transcripts, words: bool, admission: Admission
     let state = Some((transcripts, whole, admission));
     let events = stream::unfold(state, move |state| async move {
         let (mut transcripts, mut whole, admission) = state?;
-        let mut out = String::new();
+        let mut out = Events::default();
         match transcripts.next().await {
             Ok(Some(clip)) => {
                 for it in &clip.segments {
-                    push(
-                        &mut out,
-                        &StreamEvent::Segment {
-                            segment: segment(it, words),
-                        },
-                    );
+                    out.push(&StreamEvent::Segment {
+                        segment: segment(it, words),
+                    });
                 }
                 add(&mut whole, clip);
-                Some((chunk(out), Some((transcripts, whole, admission))))
+                Some((out.chunk(), Some((transcripts, whole, admission))))
             }
             Ok(None) => {
                 let transcription = Transcription {
                     segments: Vec::new(),
                     ..transcription(&whole, false)
                 };
-                push(&mut out, &StreamEvent::Done { transcription });
-                Some((chunk(out), None))
+                out.push(&StreamEvent::Done { transcription });
+                Some((out.chunk(), None))
             }
             Err(error) => {
                 let error = ApiError::from(error);
                 error.log();
-                push(
-                    &mut out,
-                    &StreamEvent::Error {
-                        error: error.body().error,
-                    },
-                );
-                Some((chunk(out), None))
+                out.push(&StreamEvent::Error {
+                    error: error.body().error,
+                });
+                Some((out.chunk(), None))
             }
         }
     });
-    events_response().streaming(events)
+    events::response().streaming(events)
 }
 
 /// OpenAI's answer as events: deltas, then the whole text.
@@ -150,70 +140,26 @@ pub(super) fn openai_stream(transcripts: Transcripts, admission: Admission) -> H
     let state = Some((transcripts, Deltas::default(), admission));
     let events = stream::unfold(state, move |state| async move {
         let (mut transcripts, mut deltas, admission) = state?;
-        let mut out = String::new();
+        let mut out = Events::default();
         match transcripts.next().await {
             Ok(Some(clip)) => {
                 for delta in clip.segments.iter().filter_map(|it| deltas.push(it)) {
-                    push(&mut out, &delta);
+                    out.push(&delta);
                 }
-                Some((chunk(out), Some((transcripts, deltas, admission))))
+                Some((out.chunk(), Some((transcripts, deltas, admission))))
             }
             Ok(None) => {
                 let done: Event = deltas.done(duration_s);
-                push(&mut out, &done);
-                Some((chunk(out), None))
+                out.push(&done);
+                Some((out.chunk(), None))
             }
             Err(error) => {
                 let error = ApiError::from(error);
                 error.log();
-                push(&mut out, &openai_rest::error_event(error.body()));
-                Some((chunk(out), None))
+                out.push(&OpenAiErrorEvent::from(error.body()));
+                Some((out.chunk(), None))
             }
         }
     });
-    events_response().streaming(events)
-}
-
-/// A piece of the body. Never an empty one, which would end it: a comment keeps proxies patient instead.
-fn chunk(out: String) -> Result<Bytes, Infallible> {
-    Ok(if out.is_empty() {
-        Bytes::from_static(b":\n\n")
-    } else {
-        Bytes::from(out)
-    })
-}
-
-fn events_response() -> HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type("text/event-stream; charset=utf-8")
-        .insert_header(("cache-control", "no-cache"));
-    // nginx would otherwise keep the events until there are many.
-    response.insert_header(("x-accel-buffering", "no"));
-    response
-}
-
-fn push(out: &mut String, event: &impl Serialize) {
-    // Plain structs with text keys: serialising them cannot fail, and their JSON holds no line break.
-    if let Ok(json) = serde_json::to_string(event) {
-        out.push_str("data: ");
-        out.push_str(&json);
-        out.push_str("\n\n");
-    }
-}
-
-/// A failure in OpenAI's spelling.
-pub(crate) fn openai_error(app: &App, error: ApiError) -> HttpResponse {
-    error.log();
-    app.service.metrics().count_rejected(error.code());
-    let ours = error.error_response();
-    let mut response = HttpResponse::build(ours.status());
-    for (name, value) in ours.headers() {
-        if name != actix_web::http::header::CONTENT_LENGTH
-            && name != actix_web::http::header::CONTENT_TYPE
-        {
-            response.insert_header((name.clone(), value.clone()));
-        }
-    }
-    response.json(openai_rest::error(error.body()))
+    events::response().streaming(events)
 }

@@ -11,11 +11,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chassis::api_error::ApiError;
+use chassis::form;
 use chassis::payload::Bounded;
 use wire::asr::{Encoding, TranscribeRequest};
 use wire::error::ErrorCode;
 
-use super::upload;
 use crate::app::App;
 use crate::error::AsrError;
 
@@ -49,7 +49,7 @@ pub(super) async fn read(
         .to_ascii_lowercase();
     match kind.as_str() {
         "multipart/form-data" => {
-            let form = upload::form(request.headers(), payload, server).await?;
+            let form = form::read(request.headers(), payload, super::form_limits(server)).await?;
             let pairs = form
                 .fields
                 .iter()

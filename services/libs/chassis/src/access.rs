@@ -21,7 +21,7 @@ use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use bytes::Bytes;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 use tracing::Instrument as _;
@@ -275,12 +275,17 @@ fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The answer to whatever matches no route. A path that is one, with another method, comes here too.
-pub(crate) async fn not_found(request: actix_web::HttpRequest) -> HttpResponse {
-    let status = match request.match_pattern() {
-        Some(_) => StatusCode::METHOD_NOT_ALLOWED,
-        None => StatusCode::NOT_FOUND,
-    };
+/// The answer to whatever matches no route.
+pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
+    refused(&request, StatusCode::NOT_FOUND)
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) fn method_not_allowed(request: &HttpRequest) -> HttpResponse {
+    refused(request, StatusCode::METHOD_NOT_ALLOWED)
+}
+
+fn refused(request: &HttpRequest, status: StatusCode) -> HttpResponse {
     let (code, message) = in_words(status, None, request.method().as_str(), request.path());
     HttpResponse::from_error(ApiError::new(code, message))
 }

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, guard, web};
+use actix_web::{App, HttpResponse, HttpServer, Route, guard, web};
 use prometheus::{Encoder as _, TextEncoder};
 use serde_json::{Map, Value, json};
 use wire::error::ErrorCode;
 
 use crate::access::{access, not_found};
 use crate::api_error::ApiError;
+use crate::routes;
 use crate::server::{BindError, listen};
 use crate::service::Service;
 
@@ -35,16 +36,19 @@ pub(crate) fn is_open(path: &str) -> bool {
 }
 
 /// Adds these routes.
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
     // Some balancers ask with HEAD.
     let probe = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-    config
-        .route("/healthz", probe().to(alive))
-        .route("/livez", probe().to(alive))
-        .route("/readyz", probe().to(ready))
-        .route("/health", probe().to(health))
-        .route("/metrics", web::get().to(metrics))
-        .route("/version", web::get().to(version));
+    let mut add = |path: &str, route: Route, methods: &str| {
+        let resource = web::resource(path).route(route);
+        config.service(routes::refusing_others(resource, methods));
+    };
+    add("/healthz", probe().to(alive), "GET, HEAD");
+    add("/livez", probe().to(alive), "GET, HEAD");
+    add("/readyz", probe().to(ready), "GET, HEAD");
+    add("/health", probe().to(health), "GET, HEAD");
+    add("/metrics", web::get().to(metrics), "GET");
+    add("/version", web::get().to(version), "GET");
 }
 
 async fn alive(service: web::Data<Service>) -> HttpResponse {
@@ -160,7 +164,7 @@ pub fn start(service: &Service) -> Result<Option<Admin>, BindError> {
             let app = move || {
                 App::new()
                     .app_data(web::Data::new(service.clone()))
-                    .configure(routes)
+                    .configure(configure)
                     .default_service(web::to(not_found))
                     .wrap(from_fn(access))
             };

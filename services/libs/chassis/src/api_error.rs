@@ -17,6 +17,10 @@ use actix_ws::CloseCode;
 use tracing::Level;
 use wire::error::{ErrorBody, ErrorCode, ErrorDetail, ErrorMessage};
 
+mod openai;
+
+pub use openai::{OpenAiError, OpenAiErrorEvent, openai_response};
+
 /// Whose fault an error is, decided by the service that knows the facts.
 ///
 /// Implementations match every variant, without a wildcard, so that a new variant does not compile before someone has

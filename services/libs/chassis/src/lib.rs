@@ -17,6 +17,8 @@
 //! - Every bound is a setting, and every refusal says which one it met.
 #![warn(missing_docs)]
 
+pub mod cli;
+pub mod home;
 pub mod settings;
 
 pub mod api_error;
@@ -28,11 +30,16 @@ pub mod telemetry;
 
 pub mod access;
 pub mod admin;
+pub mod assembly;
 pub mod auth;
 pub mod limits;
+pub mod openapi;
 pub mod request_id;
+pub mod routes;
 pub mod server;
 
+pub mod events;
+pub mod form;
 pub mod payload;
 pub mod socket;
 pub mod task;

@@ -147,7 +147,7 @@ fn assemble(
         App::new()
             .app_data(web::Data::new(service.clone()))
             .configure(move |config| extract::configure(config, max_json_bytes))
-            .configure(admin::routes)
+            .configure(admin::configure)
             .configure(|config| routes(config))
             .default_service(web::to(not_found))
             .wrap(from_fn(gate))

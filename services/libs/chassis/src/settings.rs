@@ -12,7 +12,8 @@
 //! - This is the only module that reads files or the environment for configuration.
 //! - Every problem is reported at once, with the key, where it came from and, for a misspelt key, the nearest known one.
 //! - A key that nobody knows is a problem, wherever it stands. What a service knows is what its defaults serialise to:
-//!   the keys of every section, except below a `null` or an empty map, where only its `Deserialize` decides.
+//!   the keys of every section, except below a `null`, an empty map or one of [`Aliases::maps`], where only its `Deserialize`
+//!   decides.
 //! - A secret is never printed.
 
 use std::ffi::OsString;
@@ -44,6 +45,8 @@ pub struct Aliases {
     pub variables: &'static [VariableAlias],
     /// Keys and values of other programs' configuration files.
     pub keys: &'static [KeyAlias],
+    /// Keys whose values are maps from words of the operator's own, for example `voices.aliases`: below them any key is known.
+    pub maps: &'static [&'static str],
 }
 
 /// An environment variable that sets one key, for example `ASR_PORT` for `server.port`.

@@ -15,9 +15,8 @@
 
 use std::pin::Pin;
 
-use actix_web::error::PayloadError;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{CloseReason, Item, Message, MessageStream, ProtocolError, Session};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
+use actix_ws::{CloseReason, Item, Message, Session};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, Sleep};
@@ -25,6 +24,7 @@ use wire::error::ErrorCode;
 
 use crate::api_error::{ApiError, rule};
 
+mod frames;
 mod line;
 mod message;
 mod outbox;
@@ -33,6 +33,7 @@ pub use actix_ws::CloseCode;
 pub use bytestring::ByteString;
 pub use message::{Fault, Gone, Limits, Received, SendError};
 
+use frames::{Broken, Frames, Next};
 pub(crate) use line::Line;
 use outbox::{Body, Outbox};
 
@@ -44,8 +45,9 @@ const MAX_UNANSWERED: u8 = 2;
 /// Dropped without [`Socket::close`], it tells the peer of an internal error: that is a panic, or a bug.
 pub struct Socket {
     session: Option<Session>,
-    /// `None` once the stream of frames cannot be followed any more; the server then throws away what still comes.
-    messages: Option<MessageStream>,
+    frames: Frames,
+    /// The stream of frames cannot be followed any more: what still comes is thrown away.
+    is_broken: bool,
     outbox: Outbox,
     line: Option<Line>,
     limits: Limits,
@@ -79,8 +81,10 @@ pub fn upgrade(
     protocols: &[&str],
     limits: Limits,
 ) -> Result<(HttpResponse, Socket), ApiError> {
-    let handshake = actix_ws::handle_with_protocols(request, payload, protocols);
-    let (response, session, messages) = handshake.map_err(|error| {
+    // The frames that come in are ours to read: see `frames`.
+    let nothing = web::Payload::extract(request).into_inner();
+    let handshake = nothing.and_then(|it| actix_ws::handle_with_protocols(request, it, protocols));
+    let (response, session, _nothing) = handshake.map_err(|error| {
         ApiError::new(
             ErrorCode::InvalidRequest,
             format!("this address speaks WebSocket, and the request is no handshake: {error}"),
@@ -92,7 +96,8 @@ pub fn upgrade(
     let next_ping = now + limits.ping_interval;
     let socket = Socket {
         session: Some(session),
-        messages: Some(messages.max_frame_size(limits.max_message_bytes)),
+        frames: Frames::new(payload, limits.max_message_bytes),
+        is_broken: false,
         outbox,
         line: Line::of(request),
         limits,
@@ -117,13 +122,14 @@ impl Socket {
             if let Some(gone) = self.gone {
                 return Received::Gone(gone);
             }
-            let Some(messages) = &mut self.messages else {
+            if self.is_broken {
                 return Received::Gone(Gone::Vanished);
-            };
-            let received = tokio::select! {
+            }
+            let next = tokio::select! {
                 // What has come in is heard before silence is judged.
                 biased;
-                received = messages.recv() => received,
+                next = self.frames.next() => next,
+                () = self.outbox.gone() => Next::Gone,
                 () = &mut self.timer => {
                     if let Some(end) = self.on_timer() {
                         return end;
@@ -132,7 +138,7 @@ impl Socket {
                 }
             };
             // No await from here on, or a message could be lost.
-            if let Some(received) = self.on_frame(received) {
+            if let Some(received) = self.on_frame(next) {
                 return received;
             }
         }
@@ -214,19 +220,21 @@ impl Socket {
     async fn answer(&mut self) {
         let gone = self.outbox.gone();
         tokio::pin!(gone);
-        while let Some(messages) = &mut self.messages {
-            let received = tokio::select! {
-                received = messages.recv() => received,
+        while !self.is_broken {
+            let next = tokio::select! {
+                next = self.frames.next() => next,
                 () = &mut gone => return,
             };
-            match received {
-                None | Some(Ok(Message::Close(_))) => return,
-                Some(Ok(_)) => {}
-                // The frames cannot be followed any more: the server throws away what still comes.
-                Some(Err(_)) => self.messages = None,
+            match next {
+                Next::Gone | Next::Message(Message::Close(_)) => return,
+                Next::Message(_) => {}
+                Next::Broken(_) => self.is_broken = true,
             }
         }
-        gone.await;
+        tokio::select! {
+            () = self.frames.discard() => {}
+            () = &mut gone => {}
+        }
     }
 
     async fn send(&mut self, n_bytes: usize, message: Message) -> Result<(), SendError> {
@@ -319,11 +327,11 @@ impl Socket {
         None
     }
 
-    fn on_frame(&mut self, frame: Option<Result<Message, ProtocolError>>) -> Option<Received> {
-        let message = match frame {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => return Some(self.on_broken(&error)),
-            None => {
+    fn on_frame(&mut self, next: Next) -> Option<Received> {
+        let message = match next {
+            Next::Message(message) => message,
+            Next::Broken(broken) => return Some(self.on_broken(broken)),
+            Next::Gone => {
                 self.gone = Some(Gone::Vanished);
                 return Some(Received::Gone(Gone::Vanished));
             }
@@ -411,37 +419,22 @@ impl Socket {
         }
     }
 
-    fn on_broken(&mut self, error: &ProtocolError) -> Received {
-        if let ProtocolError::Overflow = error {
-            let limit = self.limits.max_message_bytes;
-            return self.end_stream(Fault::TooLarge { limit });
-        }
-        if let ProtocolError::Io(io) = error {
-            if io.kind() == std::io::ErrorKind::InvalidData {
-                return self.end_stream(Fault::NotText);
-            }
-            if is_disconnect(io) {
-                self.gone = Some(Gone::Vanished);
-                return Received::Gone(Gone::Vanished);
-            }
-        }
-        self.end_stream(Fault::Protocol(error.to_string()))
+    fn on_broken(&mut self, broken: Broken) -> Received {
+        self.end_stream(match broken {
+            Broken::TooLarge => Fault::TooLarge {
+                limit: self.limits.max_message_bytes,
+            },
+            Broken::NotText => Fault::NotText,
+            Broken::Protocol(what) => Fault::Protocol(what),
+        })
     }
 
     /// After this fault the next byte has no meaning.
     fn end_stream(&mut self, fault: Fault) -> Received {
-        self.messages = None;
+        self.is_broken = true;
         self.partial = None;
         Received::Fault(fault)
     }
-}
-
-/// The payload of an upgraded request ends with an error when the connection breaks.
-fn is_disconnect(error: &std::io::Error) -> bool {
-    let inner = error
-        .get_ref()
-        .and_then(|it| it.downcast_ref::<PayloadError>());
-    inner.is_some()
 }
 
 impl Drop for Socket {

@@ -154,13 +154,6 @@ fn a_stream_is_deltas_then_done() {
         .assert_eq(&serde_json::to_string(&deltas.done(2.0)).unwrap());
 }
 
-#[test]
-fn an_unknown_model_has_openai_s_code() {
-    let body = ApiError::at("model", ErrorCode::UnknownModel, "no model `x`").body();
-    expect![[r#"{"error":{"message":"no model `x`","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#]]
-        .assert_eq(&serde_json::to_string(&error(body)).unwrap());
-}
-
 proptest! {
     #[test]
     fn deltas_add_up_to_done(texts in proptest::collection::vec("[ a-zä\\n]{0,12}", 0..8)) {

@@ -175,3 +175,10 @@ fn every_503_says_when_to_come_back() {
         assert!(!unavailable || rule.retry_after.is_some(), "{code}");
     }
 }
+
+#[test]
+fn an_unknown_model_has_openai_s_code() {
+    let body = ApiError::at("model", ErrorCode::UnknownModel, "no model `x`").body();
+    expect![[r#"{"error":{"message":"no model `x`","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#]]
+        .assert_eq(&serde_json::to_string(&OpenAiError::from(body)).unwrap());
+}

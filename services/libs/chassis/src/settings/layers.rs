@@ -261,7 +261,13 @@ impl Reader<'_> {
     }
 
     fn is_known(&self, key: &str) -> bool {
-        tree::at(&self.defaults, key).is_some()
+        tree::at(&self.defaults, key).is_some() || self.is_in_map(key)
+    }
+
+    /// Whether a key is directly below one of the maps whose keys are the operator's own.
+    fn is_in_map(&self, key: &str) -> bool {
+        let map = key.rsplit_once('.').map(|(map, _)| map);
+        map.is_some_and(|map| self.aliases.maps.contains(&map))
     }
 
     fn refuse_twice(&mut self, entries: &[Entry]) {

@@ -70,6 +70,7 @@ const ALIASES: Aliases = Aliases {
             values: &[],
         },
     ],
+    maps: &[],
 };
 
 fn defaults() -> Raw {
@@ -445,4 +446,57 @@ fn an_interval_of_pings_shorter_than_the_idle_limit_is_fine_and_equal_is_not() {
     settings(&given(&["server.idle_timeout_ms=15001"]));
     let (loaded, _) = load_from(&given(&["server.idle_timeout_ms=15000"]));
     assert!(loaded.check(check_all).is_err());
+}
+
+#[test]
+fn a_map_of_the_operator_s_own_words_takes_any_key() {
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        voices: Voices,
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Voices {
+        aliases: std::collections::BTreeMap<String, String>,
+        others: std::collections::BTreeMap<String, String>,
+    }
+    let one = || std::collections::BTreeMap::from([("alloy".to_owned(), "default".to_owned())]);
+    let defaults = Named {
+        voices: Voices {
+            aliases: one(),
+            others: one(),
+        },
+    };
+    let aliases = Aliases {
+        variables: &[],
+        keys: &[],
+        maps: &["voices.aliases"],
+    };
+    let load_sets = |sets: &[&str]| {
+        let sets = sets.iter().map(|it| (*it).to_owned()).collect();
+        let sources = Sources {
+            sets,
+            ..Sources::default()
+        };
+        load(&defaults, &aliases, &sources)
+    };
+    let loaded = load_sets(&["voices.aliases.alloy=Ann", "voices.aliases.Bob=7"]);
+    let aliases = &loaded.raw().voices.aliases;
+    assert_eq!(
+        (aliases["alloy"].as_str(), aliases["Bob"].as_str()),
+        ("Ann", "7")
+    );
+    assert!(loaded.problems.is_empty(), "{}", loaded.problems);
+    for key in [
+        "voices.others.bob",
+        "voices.aliases.bob.further",
+        "voices.bob",
+    ] {
+        let told = load_sets(&[&format!("{key}=default")]).problems.to_string();
+        assert!(
+            told.contains(&format!("`{key}` is not a setting")),
+            "{told}"
+        );
+    }
 }

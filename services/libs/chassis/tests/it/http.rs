@@ -38,7 +38,7 @@ fn every_failure_has_the_same_shape() {
     let too_long = format!("{{\"n\": 1{}}}", " ".repeat(100));
     let cases: [(&str, &[u8], u16, &str); 13] = [
         ("GET /nowhere", b"", 404, "NOT_FOUND"),
-        ("POST /hello", b"", 405, "METHOD_NOT_ALLOWED"),
+        ("PATCH /hello", b"", 405, "METHOD_NOT_ALLOWED"),
         ("DELETE /readyz", b"", 405, "METHOD_NOT_ALLOWED"),
         (&format!("POST /json\n{json}"), b"{", 400, "INVALID_JSON"),
         (
@@ -80,6 +80,14 @@ fn every_failure_has_the_same_shape() {
         let answer = request(running.address, head, body);
         assert_eq!(answer.error(), (status, code.to_owned()), "{head}");
         assert!(!answer.text().contains("secret"), "{head}");
+    }
+    assert_eq!(
+        request(running.address, "POST /hello", b"").text(),
+        "hello to you"
+    );
+    for (head, allow) in [("DELETE /readyz", "GET, HEAD"), ("PUT /hello", "GET, POST")] {
+        let answer = request(running.address, head, b"");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)));
     }
     let answer = request(
         running.address,

@@ -12,6 +12,7 @@ use chassis::api_error::{ApiError, Classify};
 use chassis::limits::Admission;
 use chassis::payload::Bounded;
 use chassis::readiness::Latch;
+use chassis::routes::Endpoint;
 use chassis::server::{self, Outcome};
 use chassis::settings::{Auth, DrainRaw, Problems, ServerRaw};
 use chassis::socket::{self, CloseCode, Limits, Received, SendError, Socket};
@@ -182,9 +183,34 @@ impl Classify for Broken {
     }
 }
 
+/// Two methods of one path, with another path between them.
+const TABLE: &[Endpoint<()>] = &[
+    Endpoint {
+        method: "get",
+        path: "/hello",
+        summary: "",
+        shape: (),
+        make: || web::get().to(async || "hello"),
+    },
+    Endpoint {
+        method: "get",
+        path: "/bye",
+        summary: "",
+        shape: (),
+        make: || web::get().to(async || "bye"),
+    },
+    Endpoint {
+        method: "post",
+        path: "/hello",
+        summary: "",
+        shape: (),
+        make: || web::post().to(async || "hello to you"),
+    },
+];
+
 fn routes(config: &mut web::ServiceConfig) {
+    chassis::routes::configure(config, TABLE);
     config
-        .route("/hello", web::get().to(async || "hello"))
         .route(
             "/json",
             web::post().to(async |body: web::Json<Numbers>| body.n.to_string()),

@@ -75,6 +75,37 @@ fn a_frame_that_is_too_large_ends_the_session_with_a_reason() {
 }
 
 #[test]
+fn what_came_with_a_frame_that_is_too_large_is_heard() {
+    let running = start(|config| config.server.max_frame_bytes = 1000);
+    let mut ws = ws(running.address);
+    // In one write, so that the server reads all of it at once.
+    for _ in 0..3 {
+        ws.write(Message::binary(vec![7; 1000])).unwrap();
+    }
+    ws.write(Message::binary(vec![7; 1001])).unwrap();
+    ws.flush().unwrap();
+    for _ in 0..3 {
+        assert_eq!(ws.read().unwrap(), Message::binary(vec![7; 1000]));
+    }
+    let (texts, close) = read_to_end(&mut ws);
+    assert_eq!(error_code(&texts[0]), "FRAME_TOO_LARGE");
+    assert_eq!(close.unwrap().0, 1009);
+}
+
+#[test]
+fn a_frame_that_is_only_announced_is_refused() {
+    let running = start(|_| {});
+    let mut ws = ws(running.address);
+    let stream = ws.get_mut();
+    stream
+        .write_all(&[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        .unwrap();
+    let (texts, close) = read_to_end(&mut ws);
+    assert_eq!(error_code(&texts[0]), "FRAME_TOO_LARGE");
+    assert_eq!(close.unwrap().0, 1009);
+}
+
+#[test]
 fn pieces_that_are_too_large_together_end_the_session_too() {
     let running = start(|config| config.server.max_frame_bytes = 1000);
     let mut ws = ws(running.address);

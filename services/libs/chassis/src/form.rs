@@ -1,27 +1,36 @@
-//! Reading a request's form.
+//! Reading a request's form: one file, and text fields.
 //!
 //! Invariants:
 //! - Nothing is kept beyond the limits: bytes of the body, bytes and number of text fields. The limit is met while reading.
 //! - A client that stops sending is told so after a while and does not hold its place for ever (see [`Bounded`]).
 
+use std::time::Duration;
+
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use bytes::{Bytes, BytesMut};
-use chassis::api_error::ApiError;
-use chassis::payload::{self, Bounded};
-use chassis::settings::Server;
 use futures_util::StreamExt as _;
+use wire::error::ErrorCode;
 
-use crate::error::AsrError;
+use crate::api_error::ApiError;
+use crate::payload::{self, Bounded};
 
 /// Text fields beyond this are not meant well.
 const MAX_FIELDS: usize = 64;
 /// A prompt is a page at most.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
-/// The fields that may hold the file: the one of every seed, and that of one older client.
-const FILE_FIELDS: [&str; 2] = ["file", "audio_file"];
 
+/// What a form may be.
+#[derive(Clone, Copy, Debug)]
+pub struct FormLimits {
+    /// The fields that may hold the file.
+    pub file_fields: &'static [&'static str],
+    /// Bytes of the whole body.
+    pub max_bytes: usize,
+    /// The longest pause in it.
+    pub pause: Duration,
+}
 /// A form that was read.
 #[derive(Debug, Default)]
 pub struct Form {
@@ -35,37 +44,34 @@ pub struct Form {
 ///
 /// # Errors
 /// The body is too large, too slow, or no such form.
-pub async fn form(
+pub async fn read(
     headers: &HeaderMap,
     payload: web::Payload,
-    server: &Server,
+    limits: FormLimits,
 ) -> Result<Form, ApiError> {
-    let max_bytes = server.max_upload_bytes.get();
-    let mut parts = Multipart::new(headers, Bounded::new(payload, server));
+    let max_bytes = limits.max_bytes;
+    let body = Bounded::with_limits(payload, max_bytes, limits.pause);
+    let mut parts = Multipart::new(headers, body);
     let mut form = Form::default();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|it| broken(it, max_bytes))?;
         let name = part.name().unwrap_or_default().to_owned();
-        if FILE_FIELDS.contains(&name.as_str()) {
+        if limits.file_fields.contains(&name.as_str()) {
             if form.file.is_some() {
-                return Err(AsrError::Malformed(
-                    "the form has two files; send one at a time".to_owned(),
-                )
-                .into());
+                return Err(malformed("the form has two files; send one at a time"));
             }
             // The whole body is bounded, so its part is.
             form.file = Some(content(part, usize::MAX, &name, max_bytes).await?);
             continue;
         }
         if form.fields.len() == MAX_FIELDS {
-            return Err(
-                AsrError::Malformed(format!("the form has more than {MAX_FIELDS} fields")).into(),
-            );
+            return Err(malformed(format!(
+                "the form has more than {MAX_FIELDS} fields"
+            )));
         }
         let text = content(part, MAX_TEXT_BYTES, &name, max_bytes).await?;
-        let text = String::from_utf8(text.into()).map_err(|_| {
-            AsrError::Malformed(format!("the form field {name:?} is not UTF-8 text"))
-        })?;
+        let text = String::from_utf8(text.into())
+            .map_err(|_| malformed(format!("the form field {name:?} is not UTF-8 text")))?;
         form.fields.push((name, text));
     }
     Ok(form)
@@ -81,10 +87,9 @@ async fn content(
     while let Some(piece) = field.next().await {
         let piece = piece.map_err(|it| broken(it, max_bytes))?;
         if limit - whole.len() < piece.len() {
-            return Err(AsrError::Malformed(format!(
+            return Err(malformed(format!(
                 "the form field {name:?} is longer than {limit} bytes"
-            ))
-            .into());
+            )));
         }
         whole.extend_from_slice(&piece);
     }
@@ -99,14 +104,16 @@ fn broken(error: MultipartError, max_bytes: usize) -> ApiError {
     match error {
         MultipartError::Payload(error) => payload::error(&error, max_bytes),
         MultipartError::Incomplete => {
-            AsrError::Malformed("the form is cut off: its last boundary did not come".to_owned())
-                .into()
+            malformed("the form is cut off: its last boundary did not come")
         }
-        other => AsrError::Malformed(format!(
+        other => malformed(format!(
             "this is not a well-formed `multipart/form-data` body: {other}"
-        ))
-        .into(),
+        )),
     }
+}
+
+fn malformed(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, message)
 }
 
 #[cfg(test)]
@@ -116,13 +123,13 @@ mod tests {
 
     use super::*;
 
-    fn server() -> Server {
-        let mut raw = chassis::settings::ServerRaw::defaults(0);
-        raw.max_upload_bytes = 100_000;
-        raw.check(&mut chassis::settings::Problems::default())
-    }
+    const LIMITS: FormLimits = FormLimits {
+        file_fields: &["file", "audio_file"],
+        max_bytes: 100_000,
+        pause: Duration::from_secs(5),
+    };
 
-    async fn read(body: &str) -> Result<Form, ApiError> {
+    async fn read_text(body: &str) -> Result<Form, ApiError> {
         let (request, mut payload) = TestRequest::post()
             .insert_header(("content-type", "multipart/form-data; boundary=XX"))
             .set_payload(body.replace('\n', "\r\n"))
@@ -130,7 +137,7 @@ mod tests {
         let payload = web::Payload::from_request(&request, &mut payload)
             .await
             .unwrap();
-        form(request.headers(), payload, &server()).await
+        read(request.headers(), payload, LIMITS).await
     }
 
     fn part(name: &str, content: &str) -> String {
@@ -139,16 +146,16 @@ mod tests {
 
     #[actix_web::test]
     async fn file_and_fields_are_told_apart() {
-        for name in FILE_FIELDS {
+        for name in LIMITS.file_fields {
             let body = format!("{}{}--XX--\n", part("language", "en"), part(name, "RIFF"));
-            let form = read(&body).await.unwrap();
+            let form = read_text(&body).await.unwrap();
             assert_eq!(form.file.as_deref(), Some(&b"RIFF"[..]));
             assert_eq!(form.fields, [("language".to_owned(), "en".to_owned())]);
         }
     }
 
     async fn refused(body: &str, part: &str) {
-        let error = read(body).await.unwrap_err().to_string();
+        let error = read_text(body).await.unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
 
@@ -189,7 +196,7 @@ mod tests {
         let payload = web::Payload::from_request(&request, &mut payload)
             .await
             .unwrap();
-        let error = form(request.headers(), payload, &server())
+        let error = read(request.headers(), payload, LIMITS)
             .await
             .unwrap_err()
             .to_string();

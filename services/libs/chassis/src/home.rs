@@ -1,4 +1,4 @@
-//! The folder with the native libraries and the models, and the library that is loaded at run time.
+//! The folder with the native libraries and the models.
 //!
 //! ```text
 //! <home>/lib/libonnxruntime.so      /opt/voice-agent when installed, <checkout>/.native in a checkout
@@ -8,10 +8,11 @@
 //! Invariants:
 //! - The folder is found by the same rule everywhere: the setting, else beside the binary, else a checkout above it.
 //! - What is missing is named with its full path and with the command that installs it.
+//! - Nothing is loaded here: that is for whoever knows the library.
 
 use std::path::{Path, PathBuf};
 
-/// The name of ONNX Runtime's library within `lib`.
+/// The name of ONNX Runtime's library within `lib`: every service has models that run on it.
 const ONNX_RUNTIME: &str = "libonnxruntime.so";
 
 /// Where native libraries and models are.
@@ -21,15 +22,21 @@ pub struct Home(PathBuf);
 /// Why there is no home, or it is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
+    /// Nothing is set, and nothing was found.
     #[error(
         "the native libraries were not found: no `lib/{ONNX_RUNTIME}` beside this program and no `.native/lib/{ONNX_RUNTIME}` above \
          it or above the working directory; run `scripts/setup.sh`, or set `home`"
     )]
     NotFound,
+    /// What is set is no such folder.
     #[error("`{}` is missing; `home` is set to `{}`; run `scripts/setup.sh`, or correct the setting", .library.display(), .home.display())]
-    NotInHome { home: PathBuf, library: PathBuf },
-    #[error("`{}` cannot be used as ONNX Runtime: {reason}; run `scripts/setup.sh` to install the right one", .library.display())]
-    BadLibrary { library: PathBuf, reason: String },
+    NotInHome {
+        /// The setting.
+        home: PathBuf,
+        /// What is not there.
+        library: PathBuf,
+    },
+    /// A model that `scripts/setup.sh` installs is not there.
     #[error("the model file `{}` is missing; run `scripts/setup.sh` to install it", .0.display())]
     NoModel(PathBuf),
 }
@@ -81,6 +88,7 @@ impl Home {
     }
 
     /// A model's file or folder by its name.
+    #[must_use]
     pub fn model(&self, name: &str) -> PathBuf {
         self.0.join("models").join(name)
     }
@@ -98,19 +106,10 @@ impl Home {
         }
     }
 
-    /// Loads ONNX Runtime into this process. To be called before any of its models is built; again is harmless.
-    ///
-    /// # Errors
-    /// The library is damaged, or too old.
-    pub fn load_onnx_runtime(&self) -> Result<(), HomeError> {
-        let library = self.0.join("lib").join(ONNX_RUNTIME);
-        match ort::init_from(&library) {
-            Ok(_builder) => Ok(()),
-            Err(error) => Err(HomeError::BadLibrary {
-                reason: error.to_string(),
-                library,
-            }),
-        }
+    /// ONNX Runtime's library.
+    #[must_use]
+    pub fn onnx_runtime(&self) -> PathBuf {
+        self.0.join("lib").join(ONNX_RUNTIME)
     }
 }
 
@@ -130,7 +129,7 @@ mod tests {
     fn the_setting_wins_over_the_program_s_place_over_a_checkout() {
         let root = tempfile::tempdir().unwrap();
         let checkout = with_library(&root.path().join("repo/.native"));
-        let program = root.path().join("repo/target/debug/asr");
+        let program = root.path().join("repo/target/debug/service");
         let find = |setting: Option<&Path>| {
             Home::find(setting, Some(&program), Some(root.path())).map(|it| it.0)
         };
@@ -147,7 +146,7 @@ mod tests {
         let checkout = with_library(&root.path().join("repo/.native"));
         let working = root.path().join("repo/docs");
         assert_eq!(
-            Home::find(None, Some(Path::new("/nowhere/asr")), Some(&working))
+            Home::find(None, Some(Path::new("/nowhere/service")), Some(&working))
                 .unwrap()
                 .0,
             checkout
@@ -167,17 +166,8 @@ mod tests {
             );
         }
         let home = Home(root.path().to_owned());
+        assert!(home.onnx_runtime().ends_with("lib/libonnxruntime.so"));
         let error = home.model_file("silero_vad.onnx").unwrap_err().to_string();
         assert!(error.contains("models/silero_vad.onnx"), "{error}");
-    }
-
-    #[test]
-    fn a_library_that_is_none_is_refused_in_words() {
-        let root = tempfile::tempdir().unwrap();
-        let home = Home(with_library(root.path()));
-        // Another test may have loaded the real one, which then stays.
-        if let Err(error) = home.load_onnx_runtime() {
-            assert!(error.to_string().contains("scripts/setup.sh"), "{error}");
-        }
     }
 }
