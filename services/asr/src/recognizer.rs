@@ -212,6 +212,7 @@ impl Recognizer {
             input: Input { window, work },
             lane,
             deadline: options.deadline,
+            due: None,
             replaces: options.replaces,
         };
         Ok(self.whisper.submit(job)?.await?)

@@ -295,6 +295,10 @@ impl batcher::Model for Scripted {
         };
         Ok(batch.iter().map(answer).collect())
     }
+
+    fn self_test(&mut self) -> Result<(), ModelError> {
+        Ok(())
+    }
 }
 
 fn scripted(script: fn(f32) -> Metrics) -> (Recognizer, Workers, Arc<Mutex<Vec<String>>>) {

@@ -221,6 +221,10 @@ impl Model for ScriptedWhisper {
         take(self.script.recognizer_delay);
         batch.iter().map(|it| self.answer(it)).collect()
     }
+
+    fn self_test(&mut self) -> Result<(), ModelError> {
+        Ok(())
+    }
 }
 
 struct ScriptedDetector {
@@ -250,6 +254,10 @@ impl Model for ScriptedDetector {
         };
         Ok(batch.iter().map(answer).collect())
     }
+
+    fn self_test(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
 }
 
 struct ScriptedJudge {
@@ -266,5 +274,9 @@ impl Model for ScriptedJudge {
 
     fn run(&mut self, batch: &[Arc<[f32]>]) -> Result<Vec<f32>, RunError> {
         Ok(vec![self.probability; batch.len()])
+    }
+
+    fn self_test(&mut self) -> Result<(), RunError> {
+        Ok(())
     }
 }

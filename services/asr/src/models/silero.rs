@@ -176,12 +176,8 @@ impl Silero {
             heard: Vec::new(),
             state: Vec::new(),
         };
-        let silence = Input {
-            memory: Memory::of_stream(),
-            frames: vec![0.0; FRAME],
-        };
         silero
-            .run(&[silence])
+            .self_test()
             .map_err(|it| unexpected(it.to_string()))?;
         Ok(silero)
     }
@@ -275,5 +271,14 @@ impl Model for Silero {
             }
         }
         Ok(outputs)
+    }
+
+    /// Hears a frame of silence.
+    fn self_test(&mut self) -> Result<(), RunError> {
+        let silence = Input {
+            memory: Memory::of_stream(),
+            frames: vec![0.0; FRAME],
+        };
+        self.run(&[silence]).map(drop)
     }
 }

@@ -60,9 +60,8 @@ impl SmartTurn {
             features: Features::new(),
             values: Vec::new(),
         };
-        let silence = Arc::from(vec![0.0; HEARD]);
         smart_turn
-            .run(&[silence])
+            .self_test()
             .map_err(|error| OpenError::Unexpected {
                 path: path.to_owned(),
                 what: error.to_string(),
@@ -97,5 +96,10 @@ impl Model for SmartTurn {
             ));
         }
         Ok(probabilities.to_vec())
+    }
+
+    /// Hears silence.
+    fn self_test(&mut self) -> Result<(), RunError> {
+        self.run(&[Arc::from(vec![0.0; HEARD])]).map(drop)
     }
 }

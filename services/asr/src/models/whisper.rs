@@ -403,6 +403,10 @@ impl batcher::Model for WhisperModel {
             })
             .collect())
     }
+
+    fn self_test(&mut self) -> Result<(), ModelError> {
+        self.warm_up()
+    }
 }
 
 fn as_attempt(work: &Work) -> Option<&Attempt> {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, num::NonZeroUsize};
 
-/// Takes the job at the front and the later ones that may share its call, oldest first.
+/// Takes the job at the front and the later ones that may share its call, in their order.
 ///
 /// The front is never passed over, so a rare key cannot starve. Jobs that are passed over keep their
 /// order. Looks no further than the job that fills the batch.

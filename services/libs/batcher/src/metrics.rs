@@ -7,7 +7,10 @@ use prometheus::{
     Registry,
 };
 
-use crate::lane::{Lane, PerLane};
+use crate::{
+    error::CallError,
+    lane::{Lane, PerLane},
+};
 
 /// Seconds. From "the worker was free" (VAD calls take about a millisecond) over the promise of half a
 /// second from the end of speech to the final text, to the age at which a caller gives up.
@@ -32,6 +35,10 @@ const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 
 /// | `<prefix>_batch_size` | `model` | inputs in a call |
 /// | `<prefix>_inference_seconds` | `stage` (the model) | length of a call |
 /// | `<prefix>_jobs_total` | `model`, `lane`, `outcome` | what became of every submitted job |
+/// | `<prefix>_slots` | `model`, `state` | slots of a stepping model that are `running` or `stalled` |
+///
+/// A step of a [`StepModel`](crate::StepModel) is a call of `<model>`, and letting a request in is one
+/// of the stage `<model>_admit`. A stalled slot waits until its reader makes room.
 ///
 /// `outcome` is one of `answered`, `failed`, `panicked`, `abandoned`, `expired`, `replaced`, `stopped`
 /// and `refused`.
@@ -42,6 +49,7 @@ pub struct Families {
     batch: HistogramVec,
     call: HistogramVec,
     jobs: IntCounterVec,
+    slots: IntGaugeVec,
 }
 
 impl Families {
@@ -56,6 +64,7 @@ impl Families {
         registry.register(Box::new(families.batch.clone()))?;
         registry.register(Box::new(families.call.clone()))?;
         registry.register(Box::new(families.jobs.clone()))?;
+        registry.register(Box::new(families.slots.clone()))?;
         Ok(families)
     }
 
@@ -88,6 +97,10 @@ impl Families {
                 Opts::new(name("jobs_total"), "What became of every submitted job."),
                 &["model", "lane", "outcome"],
             )?,
+            slots: IntGaugeVec::new(
+                Opts::new(name("slots"), "Held slots of a stepping model."),
+                &["model", "state"],
+            )?,
         })
     }
 
@@ -108,6 +121,17 @@ impl Families {
             }),
             batch: self.batch.with_label_values(&[name]),
             call: self.call.with_label_values(&[name]),
+        }
+    }
+
+    /// The handles of one model that is stepped.
+    #[must_use]
+    pub fn steps(&self, name: &str) -> StepMetrics {
+        StepMetrics {
+            model: self.model(name),
+            admission: self.call.with_label_values(&[&format!("{name}_admit")]),
+            running: self.slots.with_label_values(&[name, "running"]),
+            stalled: self.slots.with_label_values(&[name, "stalled"]),
         }
     }
 }
@@ -161,6 +185,38 @@ impl Metrics {
     }
 }
 
+/// The handles of one model that is stepped.
+#[derive(Clone, Debug)]
+pub struct StepMetrics {
+    pub(crate) model: Metrics,
+    admission: Histogram,
+    running: IntGauge,
+    stalled: IntGauge,
+}
+
+impl StepMetrics {
+    /// Handles that no registry knows, for tests and tools.
+    ///
+    /// # Panics
+    /// Never: the names are valid.
+    #[must_use]
+    pub fn unregistered() -> StepMetrics {
+        Families::new("unregistered")
+            .expect("the names are valid")
+            .steps("unregistered")
+    }
+
+    pub(crate) fn admitted(&self, took: Duration) {
+        self.admission.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn held(&self, n_running: usize, n_stalled: usize) {
+        let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.running.set(whole(n_running));
+        self.stalled.set(whole(n_stalled));
+    }
+}
+
 /// What became of a submitted job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -187,6 +243,17 @@ impl Outcome {
         Outcome::Stopped,
         Outcome::Refused,
     ];
+
+    /// What a job became that was told `why`.
+    pub(crate) fn of<E>(why: &CallError<E>) -> Outcome {
+        match why {
+            CallError::Failed(_) | CallError::Miscounted { .. } => Outcome::Failed,
+            CallError::Panicked => Outcome::Panicked,
+            CallError::Expired => Outcome::Expired,
+            CallError::Replaced => Outcome::Replaced,
+            CallError::Stopped => Outcome::Stopped,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {

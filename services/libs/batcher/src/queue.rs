@@ -1,13 +1,14 @@
-//! The line in front of a model.
+//! The line in front of a model, of either shape.
 //!
 //! Invariants:
-//! - Every accepted job is in exactly one of: the line, a worker's batch, answered.
+//! - Every accepted job is in exactly one of: the line, a worker's hands, answered.
 //! - Nothing of a caller's runs under the lock: inputs are dropped and answers given (which wakes tasks)
 //!   after it is released.
 //! - Once closed, the line is empty and stays so.
 
 use std::{
-    fmt, mem,
+    mem,
+    num::NonZeroUsize,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,10 +20,8 @@ use crate::{
     error::{CallError, SubmitError},
     lane::{Lane, PerLane},
     metrics::{Metrics, Outcome},
-    model::Model,
-    queue::state::{Abandonable, Arrival, Entry, State},
-    reply::{Answer, Places, Ticket},
-    worker::Settings,
+    queue::state::{Abandonable, Arrival, Entry, State, Taken},
+    reply::{Places, Reply, Ring, Ticket},
 };
 
 mod state;
@@ -51,70 +50,25 @@ pub struct Job<I> {
     /// A job that expired is answered when a worker next looks at the queue, that is, at the latest
     /// when the running call ends.
     pub deadline: Option<Instant>,
+    /// When the answer is needed. In a lane, what is due earlier goes first, and what is due at no time
+    /// in particular goes after all that is; see the crate's guarantees for the limits. Nothing happens
+    /// when it passes.
+    pub due: Option<Instant>,
     /// The stream this job belongs to. If a job of the same stream waits in the same lane, this one
     /// takes over its place and its turn, and that one is answered [`CallError::Replaced`].
     pub replaces: Option<StreamId>,
 }
 
 impl<I> Job<I> {
-    /// A job without a deadline that replaces nothing.
+    /// A job that has all the time and replaces nothing.
     pub fn new(lane: Lane, input: I) -> Job<I> {
         Job {
             input,
             lane,
             deadline: None,
+            due: None,
             replaces: None,
         }
-    }
-}
-
-/// Hands jobs to the workers of one model. Clones share one queue; dropping the last one stops the workers.
-pub struct Batcher<I, O, E> {
-    door: Arc<dyn Line<I, O, E>>,
-}
-
-/// The handle that jobs for a given model are submitted to.
-pub type BatcherOf<M> = Batcher<<M as Model>::Input, <M as Model>::Output, <M as Model>::Error>;
-
-impl<I, O, E> Batcher<I, O, E> {
-    pub(crate) fn new<M>(queue: Arc<Queue<M>>) -> Batcher<I, O, E>
-    where
-        M: Model<Input = I, Output = O, Error = E>,
-    {
-        Batcher {
-            door: Arc::new(Door(queue)),
-        }
-    }
-
-    /// Puts a job in line, without waiting.
-    ///
-    /// # Errors
-    /// [`SubmitError::Full`] if every place of the lane is held by a job somebody still awaits, and
-    /// [`SubmitError::Stopped`] once the workers stop.
-    pub fn submit(&self, job: Job<I>) -> Result<Answer<O, E>, SubmitError> {
-        self.door.submit(job)
-    }
-
-    /// How busy the model is. A short lock and a few reads: cheap enough to ask before each partial.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        self.door.load()
-    }
-}
-
-impl<I, O, E> Clone for Batcher<I, O, E> {
-    fn clone(&self) -> Self {
-        Batcher {
-            door: Arc::clone(&self.door),
-        }
-    }
-}
-
-impl<I, O, E> fmt::Debug for Batcher<I, O, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher")
-            .field("load", &self.load())
-            .finish()
     }
 }
 
@@ -130,7 +84,7 @@ pub struct LaneLoad {
     pub held: usize,
     /// The jobs that wait. Those whose callers have gone count until a worker next looks.
     pub waiting: usize,
-    /// How long the turn at the front has waited. Zero if none waits.
+    /// How long the oldest turn has waited. Zero if none waits.
     pub oldest_wait: Duration,
     /// How long the latest ones had waited when their calls began: a running mean that halves with
     /// every second in which none began.
@@ -146,101 +100,128 @@ impl LaneLoad {
     }
 }
 
-/// Hides the model from those who submit: a real and a scripted one look the same.
-trait Line<I, O, E>: Send + Sync {
-    fn submit(&self, job: Job<I>) -> Result<Answer<O, E>, SubmitError>;
-    fn load(&self) -> Load;
-}
-
 /// What the handles share. The workers hold the queue and not the door, so it falls shut by itself.
-struct Door<M: Model>(Arc<Queue<M>>);
+pub(crate) struct Door<Q: Close>(pub(crate) Arc<Q>);
 
-impl<M: Model> Line<M::Input, M::Output, M::Error> for Door<M> {
-    fn submit(&self, job: Job<M::Input>) -> Result<Answer<M::Output, M::Error>, SubmitError> {
-        self.0.submit(job)
-    }
-
-    fn load(&self) -> Load {
-        self.0.load()
-    }
-}
-
-impl<M: Model> Drop for Door<M> {
+impl<Q: Close> Drop for Door<Q> {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-/// The queue of one model.
-pub(crate) struct Queue<M: Model> {
-    line: Mutex<Guarded<M>>,
-    /// Told when a job arrives while a worker idles, and when the line closes.
-    arrived: Condvar,
+/// What falls shut when nobody can submit any more, or nobody can answer.
+pub(crate) trait Close: Send + Sync {
+    /// Accepts nothing more and answers those in line. Running calls are not touched.
+    fn close(&self);
+}
+
+/// How jobs are queued for a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queueing {
+    pub(crate) places: PerLane<usize>,
+    pub(crate) max_batch: PerLane<NonZeroUsize>,
+    pub(crate) raise_after: Duration,
+}
+
+/// The queue of one model: inputs, their keys, and what is owed to their callers.
+pub(crate) struct Queue<K, I, R> {
+    line: Mutex<Guarded<K, I, R>>,
+    /// Told when there is something to look at while a worker idles, and when the line closes.
+    changed: Condvar,
     places: Arc<Places>,
     pub(crate) metrics: Metrics,
 }
 
-struct Guarded<M: Model> {
-    state: State<M::Key, Waiting<M>>,
+struct Guarded<K, I, R> {
+    state: State<K, Waiting<I, R>>,
     is_closed: bool,
+    is_rung: bool,
     n_idle: usize,
+    #[cfg(test)]
+    idle_until: Option<Until>,
 }
 
 /// A job on its way to the model.
-pub(crate) struct Waiting<M: Model> {
-    pub(crate) input: M::Input,
-    pub(crate) ticket: Ticket<M::Output, M::Error>,
+pub(crate) struct Waiting<I, R> {
+    pub(crate) input: I,
+    pub(crate) ticket: Ticket<R>,
 }
 
-impl<M: Model> Abandonable for Waiting<M> {
+impl<I, R: Reply> Abandonable for Waiting<I, R> {
     fn is_abandoned(&self) -> bool {
         self.ticket.is_abandoned()
     }
 }
 
 /// A job in line, with its turn.
-pub(crate) type Queued<M> = Entry<<M as Model>::Key, Waiting<M>>;
+pub(crate) type Queued<K, I, R> = Entry<K, Waiting<I, R>>;
 
-impl<M: Model> Queue<M> {
-    pub(crate) fn new(settings: &Settings, metrics: Metrics) -> Queue<M> {
+/// What an idle worker waits for, besides the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// A job in line.
+    Job,
+    /// Somebody rings, or somebody in line is to be told that it is too late.
+    Ring,
+    /// Each of the two.
+    JobOrRing,
+}
+
+impl<K, I, R> Queue<K, I, R>
+where
+    K: PartialEq,
+    R: Reply,
+{
+    pub(crate) fn new(queueing: &Queueing, metrics: Metrics) -> Queue<K, I, R> {
         Queue {
             line: Mutex::new(Guarded {
-                state: State::new(settings.max_batch, settings.raise_after),
+                state: State::new(queueing.max_batch, queueing.raise_after),
                 is_closed: false,
+                is_rung: false,
                 n_idle: 0,
+                #[cfg(test)]
+                idle_until: None,
             }),
-            arrived: Condvar::new(),
-            places: Places::new(settings.places),
+            changed: Condvar::new(),
+            places: Places::new(queueing.places),
             metrics,
         }
     }
 
-    fn submit(&self, job: Job<M::Input>) -> Result<Answer<M::Output, M::Error>, SubmitError> {
-        let Job {
-            input,
-            lane,
-            deadline,
-            replaces,
-        } = job;
+    /// `open` makes the two ends of the answer.
+    pub(crate) fn submit<A>(
+        &self,
+        job: Job<I>,
+        key: K,
+        open: impl FnOnce() -> (R, A),
+    ) -> Result<A, SubmitError> {
+        let lane = job.lane;
         let arrival = Arrival {
-            key: M::key(&input),
+            key,
             at: Instant::now(),
-            deadline,
-            stream: replaces,
+            deadline: job.deadline,
+            due: job.due,
+            stream: job.replaces,
         };
+        let input = job.input;
         let mut line = self.lock();
         if line.is_closed {
             drop(line);
             self.metrics.became(lane, Outcome::Stopped);
             return Err(SubmitError::Stopped);
         }
-        if let Some(turn) = replaces.and_then(|stream| line.state.turn_of(lane, stream)) {
+        if let Some(mut turn) = job
+            .replaces
+            .and_then(|stream| line.state.take_turn(lane, stream))
+        {
+            let (reply, answer) = open();
             let old_arrival = mem::replace(&mut turn.arrival, arrival);
             let old_input = mem::replace(&mut turn.load.input, input);
-            let (old_ticket, answer) = turn.load.ticket.renew();
+            let old_ticket = turn.load.ticket.renew(reply);
+            line.state.put_back(lane, turn);
             drop(line);
             drop((old_arrival, old_input));
-            old_ticket.answer(Err(CallError::Replaced), &self.metrics);
+            old_ticket.refuse(CallError::Replaced, &self.metrics);
             return Ok(answer);
         }
 
@@ -256,7 +237,8 @@ impl<M: Model> Queue<M> {
         }
         let submitted = match place {
             Some(place) => {
-                let (ticket, answer) = Ticket::new(place);
+                let (reply, answer) = open();
+                let ticket = Ticket::new(place, reply);
                 line.state.push(lane, arrival, Waiting { input, ticket });
                 Ok(answer)
             }
@@ -270,7 +252,7 @@ impl<M: Model> Queue<M> {
         let wake = submitted.is_ok() && 0 < line.n_idle;
         drop(line);
         if wake {
-            self.arrived.notify_one();
+            self.changed.notify_one();
         }
         if submitted.is_err() {
             self.metrics.became(lane, Outcome::Refused);
@@ -279,7 +261,7 @@ impl<M: Model> Queue<M> {
         submitted
     }
 
-    fn load(&self) -> Load {
+    pub(crate) fn load(&self) -> Load {
         let now = Instant::now();
         let line = self.lock();
         PerLane::from_fn(|lane| LaneLoad {
@@ -292,68 +274,168 @@ impl<M: Model> Queue<M> {
     }
 
     /// Waits for the next batch, which is never empty. `None` once the queue is closed.
-    pub(crate) fn next_batch(&self) -> Option<Vec<Queued<M>>> {
-        let mut line = self.lock();
+    pub(crate) fn next_batch(&self) -> Option<Vec<Queued<K, I, R>>> {
         loop {
-            let now = Instant::now();
-            let taken = line.state.take(now);
-            if !taken.batch.is_empty() || !taken.dead.is_empty() {
-                line.publish(&self.metrics);
-                drop(line);
-                self.dismiss(taken.dead, &CallError::Expired);
-                for job in &taken.batch {
-                    let wait = now.saturating_duration_since(job.arrival.at);
-                    self.metrics.waited(taken.lane, wait);
-                }
-                if !taken.batch.is_empty() {
-                    return Some(taken.batch);
-                }
-                line = self.lock();
-                continue;
+            let batch = self.take_batch();
+            if !batch.is_empty() {
+                return Some(batch);
             }
-            if line.is_closed {
+            if !self.sleep(Until::Job) {
                 return None;
             }
-            line.n_idle += 1;
-            line = self
-                .arrived
-                .wait(line)
-                .unwrap_or_else(PoisonError::into_inner);
-            line.n_idle -= 1;
         }
     }
 
-    /// Accepts nothing more and answers those in line. Running calls are not touched.
-    pub(crate) fn close(&self) {
+    /// The next batch, which is empty if nobody waits. Tells those who waited in vain.
+    pub(crate) fn take_batch(&self) -> Vec<Queued<K, I, R>> {
+        let now = Instant::now();
+        let mut line = self.lock();
+        let Taken { lane, batch, dead } = line.state.take(now);
+        if !batch.is_empty() || !dead.is_empty() {
+            line.publish(&self.metrics);
+        }
+        drop(line);
+        self.dismiss(dead, &CallError::Expired);
+        for job in &batch {
+            let wait = now.saturating_duration_since(job.arrival.at);
+            self.metrics.waited(lane, wait);
+        }
+        batch
+    }
+
+    /// Tells those who wait in vain, without taking anybody.
+    pub(crate) fn sweep(&self) {
+        let mut line = self.lock();
+        let dead = line.state.sweep(Instant::now());
+        if dead.is_empty() {
+            return;
+        }
+        line.publish(&self.metrics);
+        drop(line);
+        self.dismiss(dead, &CallError::Expired);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// Whether a worker sleeps and has no reason to wake.
+    #[cfg(test)]
+    pub(crate) fn is_asleep(&self) -> bool {
+        let line = self.lock();
+        let until = line.idle_until;
+        0 < line.n_idle && !until.is_some_and(|until| line.is_reason(until))
+    }
+
+    /// Sleeps until there is something to look at. `false` once closed.
+    pub(crate) fn sleep(&self, until: Until) -> bool {
+        let mut line = self.lock();
+        while !line.is_closed && !line.is_reason(until) {
+            line.n_idle += 1;
+            #[cfg(test)]
+            {
+                line.idle_until = Some(until);
+            }
+            line = self.wait(line, until);
+            line.n_idle -= 1;
+        }
+        if until != Until::Job {
+            // Whoever rang before now is heard, for the worker looks after this.
+            line.is_rung = false;
+        }
+        !line.is_closed
+    }
+
+    fn wait<'a>(
+        &self,
+        line: MutexGuard<'a, Guarded<K, I, R>>,
+        until: Until,
+    ) -> MutexGuard<'a, Guarded<K, I, R>> {
+        // Who waits for a job is told of every change of the line; there is nobody in it that could die.
+        let deadline = match until {
+            Until::Job | Until::JobOrRing => None,
+            Until::Ring => line.state.next_deadline(),
+        };
+        match deadline {
+            None => self
+                .changed
+                .wait(line)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let waited = self.changed.wait_timeout(line, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    fn dismiss(&self, jobs: Vec<Queued<K, I, R>>, why: &CallError<R::Error>) {
+        for job in jobs {
+            let Waiting { input, ticket } = job.load;
+            drop(input);
+            ticket.refuse(why.clone(), &self.metrics);
+        }
+    }
+
+    /// A panic under the lock could only come from a model's `Key`; the line is whole even then, so the
+    /// other sessions go on.
+    fn lock(&self) -> MutexGuard<'_, Guarded<K, I, R>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K, I, R> Close for Queue<K, I, R>
+where
+    K: PartialEq + Send,
+    I: Send,
+    R: Reply + Send,
+{
+    fn close(&self) {
         // Order matters: shut the door before answering those inside, or a late caller waits for ever.
         let mut line = self.lock();
         line.is_closed = true;
         let left = line.state.take_all();
         line.publish(&self.metrics);
         drop(line);
-        self.arrived.notify_all();
+        self.changed.notify_all();
         self.dismiss(left, &CallError::Stopped);
-    }
-
-    fn dismiss(&self, jobs: Vec<Queued<M>>, why: &CallError<M::Error>) {
-        for job in jobs {
-            let Waiting { input, ticket } = job.load;
-            drop(input);
-            ticket.answer(Err(why.clone()), &self.metrics);
-        }
-    }
-
-    /// A panic under the lock could only come from a model's `Key`; the line is whole even then, so the
-    /// other sessions go on.
-    fn lock(&self) -> MutexGuard<'_, Guarded<M>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<M: Model> Guarded<M> {
+impl<K, I, R> Ring for Queue<K, I, R>
+where
+    K: PartialEq + Send,
+    I: Send,
+    R: Reply + Send,
+{
+    fn ring(&self) {
+        let mut line = self.lock();
+        line.is_rung = true;
+        let wake = 0 < line.n_idle;
+        drop(line);
+        if wake {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl<K: PartialEq, I, R: Reply> Guarded<K, I, R> {
     fn publish(&self, metrics: &Metrics) {
         for lane in Lane::ALL {
             metrics.waiting(lane, self.state.n_waiting(lane));
+        }
+    }
+
+    fn is_reason(&self, until: Until) -> bool {
+        let is_job = || !self.state.is_empty();
+        let is_late = || {
+            let deadline = self.state.next_deadline();
+            deadline.is_some_and(|deadline| deadline <= Instant::now())
+        };
+        match until {
+            Until::Job => is_job(),
+            Until::Ring => self.is_rung || is_late(),
+            Until::JobOrRing => self.is_rung || is_job(),
         }
     }
 }

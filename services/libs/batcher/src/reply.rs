@@ -1,10 +1,10 @@
-//! The two ends of a job's answer.
+//! The two ends of a job's answer: one output, or chunks and an end.
 //!
 //! Invariants:
-//! - A job is answered once, by giving its `Ticket` away. A ticket that is lost answers
-//!   [`CallError::Stopped`], so no caller waits for ever.
-//! - The place is free and the outcome counted before the caller can see the answer: who submits again
-//!   on an answer finds the place it gave back.
+//! - A job is answered, or its chunks ended, once: by giving its `Ticket` away. A ticket that is lost
+//!   tells [`CallError::Stopped`], so no caller waits for ever.
+//! - The place is free and the outcome counted before the caller can see the answer or the end: who
+//!   submits again on it finds the place it gave back.
 
 use std::{
     fmt, mem,
@@ -23,6 +23,22 @@ use crate::{
     lane::{Lane, PerLane},
     metrics::{Metrics, Outcome},
 };
+
+mod chunks;
+
+pub use chunks::Chunks;
+pub(crate) use chunks::{Feed, Ring, feed};
+
+/// The worker's end of what a caller holds.
+pub(crate) trait Reply {
+    type Error: Clone;
+
+    /// Whether the caller has gone.
+    fn is_abandoned(&self) -> bool;
+
+    /// Tells the caller why there is nothing, or nothing more, for it.
+    fn refuse(self, why: CallError<Self::Error>);
+}
 
 /// The answer to one job, to be awaited on any runtime. Dropping it abandons the job.
 ///
@@ -63,38 +79,55 @@ impl<O, E> fmt::Debug for Answer<O, E> {
     }
 }
 
-/// The worker's end: the duty to answer one job, with the place it holds.
-pub(crate) struct Ticket<O, E> {
-    reply: oneshot::Sender<Result<O, CallError<E>>>,
+/// The worker's end of an [`Answer`].
+pub(crate) type OneReply<O, E> = oneshot::Sender<Result<O, CallError<E>>>;
+
+pub(crate) fn one_answer<O, E>() -> (OneReply<O, E>, Answer<O, E>) {
+    let (reply, answer) = oneshot::channel();
+    (reply, Answer { answer })
+}
+
+impl<O, E: Clone> Reply for OneReply<O, E> {
+    type Error = E;
+
+    fn is_abandoned(&self) -> bool {
+        self.is_closed()
+    }
+
+    fn refuse(self, why: CallError<E>) {
+        // `Err` means that nobody listens any more, which has been counted.
+        drop(self.send(Err(why)));
+    }
+}
+
+/// The duty to answer one job, with the place it holds.
+pub(crate) struct Ticket<R> {
+    reply: R,
     lane: Lane,
     place: Option<Place>,
 }
 
-impl<O, E> Ticket<O, E> {
-    pub(crate) fn new(place: Place) -> (Ticket<O, E>, Answer<O, E>) {
-        let (reply, answer) = oneshot::channel();
-        let ticket = Ticket {
+impl<R: Reply> Ticket<R> {
+    pub(crate) fn new(place: Place, reply: R) -> Ticket<R> {
+        Ticket {
             reply,
             lane: place.lane,
             place: Some(place),
-        };
-        (ticket, Answer { answer })
+        }
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.reply.is_abandoned()
     }
 
     /// Makes this the ticket of a newer job. What is returned first still has to be answered; it holds
     /// no place any more.
-    pub(crate) fn renew(&mut self) -> (Ticket<O, E>, Answer<O, E>) {
-        let (reply, answer) = oneshot::channel();
-        let old = Ticket {
+    pub(crate) fn renew(&mut self, reply: R) -> Ticket<R> {
+        Ticket {
             reply: mem::replace(&mut self.reply, reply),
             lane: self.lane,
             place: None,
-        };
-        (old, Answer { answer })
+        }
     }
 
     /// Gives the place back early, for when the answer must wait until a lock is released.
@@ -102,21 +135,42 @@ impl<O, E> Ticket<O, E> {
         self.place = None;
     }
 
-    pub(crate) fn answer(self, answer: Result<O, CallError<E>>, metrics: &Metrics) {
-        let outcome = match &answer {
-            _ if self.is_abandoned() => Outcome::Abandoned,
-            Ok(_) => Outcome::Answered,
-            Err(CallError::Failed(_) | CallError::Miscounted { .. }) => Outcome::Failed,
-            Err(CallError::Panicked) => Outcome::Panicked,
-            Err(CallError::Expired) => Outcome::Expired,
-            Err(CallError::Replaced) => Outcome::Replaced,
-            Err(CallError::Stopped) => Outcome::Stopped,
-        };
-        metrics.became(self.lane, outcome);
-        // Order matters: a caller that submits as soon as it has its answer must find this place free.
+    pub(crate) fn refuse(self, why: CallError<R::Error>, metrics: &Metrics) {
+        let outcome = Outcome::of(&why);
+        self.leave(outcome, metrics).refuse(why);
+    }
+
+    /// Counts what became of the job and gives its place back; what is left is to tell the caller.
+    fn leave(self, outcome: Outcome, metrics: &Metrics) -> R {
+        let abandoned = self.is_abandoned().then_some(Outcome::Abandoned);
+        metrics.became(self.lane, abandoned.unwrap_or(outcome));
+        // Order matters: a caller that submits as soon as it is told must find this place free.
         drop(self.place);
-        // `Err` means that nobody listens any more, which has been counted above.
-        drop(self.reply.send(answer));
+        self.reply
+    }
+}
+
+impl<O, E: Clone> Ticket<OneReply<O, E>> {
+    pub(crate) fn answer(self, answer: Result<O, CallError<E>>, metrics: &Metrics) {
+        let outcome = answer.as_ref().err().map_or(Outcome::Answered, Outcome::of);
+        drop(self.leave(outcome, metrics).send(answer));
+    }
+}
+
+impl<C, E: Clone> Ticket<Feed<C, E>> {
+    /// Whether the reader can take one more chunk.
+    pub(crate) fn has_room(&self) -> bool {
+        self.reply.has_room()
+    }
+
+    /// One more chunk. Call it only if there is room.
+    pub(crate) fn give(&self, chunk: C) {
+        self.reply.give(chunk);
+    }
+
+    /// There are no more chunks, because all have been given.
+    pub(crate) fn finish(self, metrics: &Metrics) {
+        self.leave(Outcome::Answered, metrics).finish();
     }
 }
 

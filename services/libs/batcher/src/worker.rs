@@ -1,8 +1,7 @@
-//! The named threads that own the models.
+//! The named threads that own the models, of either shape.
 //!
 //! Invariants:
 //! - A model is built, used and dropped on one thread.
-//! - Every job of a batch is answered before the next batch is taken.
 //! - Every worker says once whether it is ready and once that it has ended, however it ends.
 
 use std::{
@@ -10,63 +9,48 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, atomic::AtomicUsize},
     thread::{Builder, JoinHandle},
-    time::Duration,
 };
 
 use tokio::sync::mpsc;
 
 use crate::{
-    lane::PerLane,
-    metrics::Metrics,
-    model::{BuildError, Model},
-    queue::{Batcher, BatcherOf, Queue},
+    model::BuildError,
+    queue::Close,
     worker::{
+        hand::Hand,
         pulse::Pulse,
         thread::{Departure, Thread, send},
     },
 };
 
+pub(crate) mod hand;
 mod pulse;
 mod thread;
 
 pub use pulse::Watch;
 
-/// How one model is queued for and run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Names the threads (`<name>-<worker>`), of which the system shows the first 15 bytes.
-    pub name: &'static str,
-    /// How many jobs each lane may hold, waiting and running. With fewer than `max_batch` times
-    /// `workers` no lane can fill a batch on every worker. A lane with none refuses every job.
-    pub places: PerLane<usize>,
-    /// How many jobs of each lane may share a call. A call in a lower lane is what a higher one waits
-    /// for, so lower lanes may want smaller batches.
-    pub max_batch: PerLane<NonZeroUsize>,
-    /// How many threads share the queue, each with a model of its own.
-    pub workers: NonZeroUsize,
-    /// A lane that waited this long, since its oldest job came or since it was last served, counts as
-    /// the next one up; after twice as long as two up. Zero: lanes do not matter, the oldest job goes
-    /// first. [`Duration::MAX`]: a busy higher lane may starve a lower one.
-    pub raise_after: Duration,
-    /// A worker ends after so many batches in a row in which calls panicked and none came back.
-    pub max_panics_in_a_row: NonZeroUsize,
+/// How many threads there are, and what they are called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) n_workers: NonZeroUsize,
+    pub(crate) max_panics_in_a_row: NonZeroUsize,
 }
 
-/// Starts the workers. Each builds its own model (`build` is given the worker's number, from 0) and
-/// drops it on its own thread. Jobs may be submitted at once; they wait until a model is there.
-pub fn spawn<M: Model>(
-    settings: Settings,
-    metrics: Metrics,
+/// Starts the threads. Each builds a model and serves it until it says why it ends.
+pub(crate) fn launch<M: 'static>(
+    plan: Plan,
+    queue: Arc<dyn Close>,
     build: impl Fn(usize) -> Result<M, BuildError> + Send + Sync + 'static,
-) -> (BatcherOf<M>, Workers) {
-    let n_workers = settings.workers.get();
-    let queue = Arc::new(Queue::<M>::new(&settings, metrics));
+    serve: impl Fn(M, Hand) -> EndReason + Send + Sync + 'static,
+) -> Workers {
+    let n_workers = plan.n_workers.get();
     let pulse = Arc::new(Pulse::new(n_workers));
     // One message from each worker, so neither can ever be full.
     let (ready, ready_news) = mpsc::channel(n_workers);
     let (ended, ended_news) = mpsc::channel(n_workers);
     let n_alive = Arc::new(AtomicUsize::new(n_workers));
-    let build = Arc::new(build);
+    let (build, serve) = (Arc::new(build), Arc::new(serve));
 
     let mut threads = Vec::with_capacity(n_workers);
     for worker in 0..n_workers {
@@ -75,44 +59,40 @@ pub fn spawn<M: Model>(
             n_alive: Arc::clone(&n_alive),
             news: ended.clone(),
             ended: Ended {
-                model: settings.name,
+                model: plan.name,
                 worker,
                 reason: EndReason::NotBuilt,
             },
         };
         let thread = Thread {
-            model: settings.name,
+            model: plan.name,
             worker,
-            max_panics_in_a_row: settings.max_panics_in_a_row,
-            queue: Arc::clone(&queue),
-            pulse: Arc::clone(&pulse),
+            hand: Hand::new(&plan, worker, Arc::clone(&pulse)),
         };
-        let build = Arc::clone(&build);
+        let (build, serve) = (Arc::clone(&build), Arc::clone(&serve));
         let ready_here = ready.clone();
         let spawned = Builder::new()
-            .name(format!("{}-{worker}", settings.name))
-            .spawn(move || thread.live(&*build, ready_here, departure));
+            .name(format!("{}-{worker}", plan.name))
+            .spawn(move || thread.live(&*build, &*serve, ready_here, departure));
         match spawned {
             Ok(handle) => threads.push(handle),
             Err(source) => send(
                 &ready,
                 Err(StartError::Thread {
-                    model: settings.name,
+                    model: plan.name,
                     worker,
                     source,
                 }),
             ),
         }
     }
-
-    let workers = Workers {
-        queue: Arc::clone(&queue) as Arc<dyn Close>,
+    Workers {
+        queue,
         pulse,
         ready: ready_news,
         ended: ended_news,
         threads,
-    };
-    (Batcher::new(queue), workers)
+    }
 }
 
 /// The threads of one model. Dropping it stops them and waits until the running calls have ended.
@@ -180,24 +160,13 @@ impl fmt::Debug for Workers {
     }
 }
 
-/// Hides the model from those who only wait for its end.
-trait Close: Send + Sync {
-    fn close(&self);
-}
-
-impl<M: Model> Close for Queue<M> {
-    fn close(&self) {
-        Queue::close(self);
-    }
-}
-
 /// A model could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Building it failed.
     #[error("cannot build model `{model}` for worker {worker}")]
     Build {
-        /// [`Settings::name`].
+        /// `Settings::name`.
         model: &'static str,
         /// The worker's number, from 0.
         worker: usize,
@@ -208,7 +177,7 @@ pub enum StartError {
     /// Building it panicked.
     #[error("building model `{model}` for worker {worker} panicked: {message}")]
     Panicked {
-        /// [`Settings::name`].
+        /// `Settings::name`.
         model: &'static str,
         /// The worker's number, from 0.
         worker: usize,
@@ -218,7 +187,7 @@ pub enum StartError {
     /// The system gave no thread.
     #[error("cannot start the thread of model `{model}` for worker {worker}")]
     Thread {
-        /// [`Settings::name`].
+        /// `Settings::name`.
         model: &'static str,
         /// The worker's number, from 0.
         worker: usize,
@@ -232,7 +201,7 @@ pub enum StartError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("worker {worker} of model `{model}` has ended: {reason}")]
 pub struct Ended {
-    /// [`Settings::name`].
+    /// `Settings::name`.
     pub model: &'static str,
     /// The worker's number, from 0.
     pub worker: usize,
@@ -243,14 +212,14 @@ pub struct Ended {
 /// Why a worker has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndReason {
-    /// It was stopped, or the last [`Batcher`] was dropped.
+    /// It was stopped, or the last handle was dropped.
     #[error("it was stopped")]
     Stopped,
     /// Its model could not be built; [`Workers::ready`] tells why.
     #[error("its model could not be built")]
     NotBuilt,
-    /// Too many batches in a row panicked: the model is taken for broken.
-    #[error("its model panicked in {in_a_row} batches in a row")]
+    /// Too many batches in a row panicked, and then the model did not pass its self test.
+    #[error("its model panicked in {in_a_row} batches in a row and failed its self test")]
     TooManyPanics {
         /// How many batches that were.
         in_a_row: usize,
@@ -259,6 +228,3 @@ pub enum EndReason {
     #[error("it panicked outside a model call")]
     Panicked,
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,6 +33,7 @@ enum Event {
         key: u8,
         lane: Lane,
         stream: Option<u64>,
+        due_ms: Option<u64>,
         expired: bool,
     },
     /// The caller of the n-th open answer goes away.
@@ -56,13 +57,15 @@ fn event() -> impl Strategy<Value = Event> {
         0_u8..2,
         prop::sample::select(Lane::ALL.to_vec()),
         prop::option::of(0_u64..2),
+        prop::option::of(0_u64..3),
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(act, key, lane, stream, expired)| Event::Submit {
+        .prop_map(|(act, key, lane, stream, due_ms, expired)| Event::Submit {
             act,
             key,
             lane,
             stream,
+            due_ms,
             expired,
         });
     prop_oneof![
@@ -107,6 +110,7 @@ impl Permits {
 struct Scripted {
     permits: Arc<Permits>,
     calls: Arc<Mutex<Vec<Vec<usize>>>>,
+    sound: bool,
 }
 
 impl Model for Scripted {
@@ -143,6 +147,14 @@ impl Model for Scripted {
         }
         Ok(outputs)
     }
+
+    fn self_test(&mut self) -> Result<(), String> {
+        if self.sound {
+            Ok(())
+        } else {
+            Err("unwell".to_owned())
+        }
+    }
 }
 
 const MAX_BATCH: usize = 3;
@@ -162,6 +174,7 @@ proptest! {
     fn every_job_gets_exactly_one_answer(
         events in prop::collection::vec(event(), 1..60),
         n_workers in 1_usize..4,
+        sound: bool,
     ) {
         let registry = Registry::new();
         let permits = Arc::new(Permits::default());
@@ -169,7 +182,7 @@ proptest! {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let build = {
             let (permits, calls) = (Arc::clone(&permits), Arc::clone(&calls));
-            move |_| Ok(Scripted { permits: Arc::clone(&permits), calls: Arc::clone(&calls) })
+            move |_| Ok(Scripted { permits: Arc::clone(&permits), calls: Arc::clone(&calls), sound })
         };
         let metrics = Families::register(&registry, "t").unwrap().model("m");
         let (batcher, workers) = spawn(settings(n_workers), metrics, build);
@@ -179,13 +192,14 @@ proptest! {
         let mut n_abandoned = 0;
         for event in events {
             match event {
-                Event::Submit { act, key, lane, stream, expired } => {
+                Event::Submit { act, key, lane, stream, due_ms, expired } => {
                     let id = n_submitted;
                     n_submitted += 1;
                     let job = Job {
                         input: Input { id, key, lane, act },
                         lane,
                         deadline: expired.then(Instant::now),
+                        due: due_ms.map(|ms| Instant::now() + Duration::from_millis(ms)),
                         replaces: stream.map(StreamId),
                     };
                     match batcher.submit(job) {

@@ -1,7 +1,10 @@
 //! Who waits, and who is next. Pure: the time is told, and what is to be answered is returned.
 //!
 //! Invariants:
-//! - Within a lane, jobs stand in the order of `since`; a job that replaces another inherits its turn.
+//! - Within a lane, jobs stand in the order of `due`, those without one behind, and equals in the order
+//!   of their turns. A job that replaces another inherits its turn.
+//! - The oldest job of a lane leads a call of the lane at the latest `raise_after` after it came, or
+//!   after the oldest of before was taken. Earlier dues pass it until then.
 //! - At most one job of a stream waits in a lane.
 //! - Nothing leaves without being returned.
 
@@ -33,18 +36,31 @@ pub(crate) struct Arrival<K> {
     pub(crate) key: K,
     pub(crate) at: Instant,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) due: Option<Instant>,
     pub(crate) stream: Option<StreamId>,
+}
+
+/// When the first job that had this turn came. The older is the smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    number: u64,
+    since: Instant,
 }
 
 #[derive(Debug)]
 pub(crate) struct Entry<K, T> {
-    /// When the first job in this turn came. Orders the lane and ages it.
-    since: Instant,
+    turn: Turn,
     pub(crate) arrival: Arrival<K>,
     pub(crate) load: T,
 }
 
 impl<K, T: Abandonable> Entry<K, T> {
+    /// The smaller goes first. What is due at no time in particular is due after everything else.
+    fn order(&self) -> (bool, Option<Instant>, Turn) {
+        let due = self.arrival.due;
+        (due.is_none(), due, self.turn)
+    }
+
     /// A dead job is one that nobody waits for.
     fn is_dead(&self, now: Instant) -> bool {
         self.arrival
@@ -68,6 +84,7 @@ pub(crate) struct Taken<K, T> {
 pub(crate) struct State<K, T> {
     max_batch: PerLane<NonZeroUsize>,
     raise_after: Duration,
+    n_turns: u64,
     lanes: PerLane<Row<K, T>>,
 }
 
@@ -75,6 +92,8 @@ pub(crate) struct State<K, T> {
 struct Row<K, T> {
     jobs: VecDeque<Entry<K, T>>,
     served: Option<Instant>,
+    /// When the job that was the oldest then was last taken.
+    served_oldest: Option<Instant>,
     /// In seconds, as of `served`.
     recent_wait: f64,
 }
@@ -84,30 +103,44 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
         State {
             max_batch,
             raise_after,
+            n_turns: 0,
             lanes: PerLane::from_fn(|_| Row {
                 jobs: VecDeque::new(),
                 served: None,
+                served_oldest: None,
                 recent_wait: 0.0,
             }),
         }
     }
 
     pub(crate) fn push(&mut self, lane: Lane, arrival: Arrival<K>, load: T) {
-        self.lanes[lane].jobs.push_back(Entry {
+        let turn = Turn {
+            number: self.n_turns,
             since: arrival.at,
+        };
+        self.n_turns += 1;
+        self.lanes[lane].insert(Entry {
+            turn,
             arrival,
             load,
         });
     }
 
-    /// The turn of the job of this stream that waits in the lane: a newer job takes it over by changing
-    /// the entry in place.
+    /// Takes the job of this stream that waits in the lane out of the line, for a newer one to take over
+    /// its turn: [`State::put_back`] returns it.
     ///
-    /// In place and not at the end: a stream that speaks more often than it is served would otherwise
+    /// Its turn and not the last one: a stream that speaks more often than it is served would otherwise
     /// never reach the front.
-    pub(crate) fn turn_of(&mut self, lane: Lane, stream: StreamId) -> Option<&mut Entry<K, T>> {
-        let mut jobs = self.lanes[lane].jobs.iter_mut();
-        jobs.find(|job| job.arrival.stream == Some(stream))
+    pub(crate) fn take_turn(&mut self, lane: Lane, stream: StreamId) -> Option<Entry<K, T>> {
+        let jobs = &mut self.lanes[lane].jobs;
+        let found = jobs
+            .iter()
+            .position(|job| job.arrival.stream == Some(stream));
+        found.and_then(|found| jobs.remove(found))
+    }
+
+    pub(crate) fn put_back(&mut self, lane: Lane, turn: Entry<K, T>) {
+        self.lanes[lane].insert(turn);
     }
 
     /// Removes the dead.
@@ -139,7 +172,12 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
                 dead,
             };
         };
+        let raise_after = self.raise_after;
         let row = &mut self.lanes[lane];
+        let oldest = row.oldest();
+        if oldest.is_some_and(|turn| row.is_overdue(turn, raise_after, now)) {
+            row.lead_with(oldest);
+        }
         let batch = gather::take_batch(&mut row.jobs, self.max_batch[lane], |a, b| {
             a.arrival.key == b.arrival.key
         });
@@ -151,6 +189,9 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
             row.recent_wait = 0.75 * row.recent_wait_at(now) + 0.25 * wait;
         }
         row.served = Some(now);
+        if batch.iter().any(|job| Some(job.turn) == oldest) {
+            row.served_oldest = Some(now);
+        }
         Taken { lane, batch, dead }
     }
 
@@ -166,10 +207,20 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
         self.lanes[lane].jobs.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        Lane::ALL.iter().all(|&lane| self.n_waiting(lane) == 0)
+    }
+
+    /// When the next job dies that is left alone.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let jobs = Lane::ALL.iter().flat_map(|&lane| &self.lanes[lane].jobs);
+        jobs.filter_map(|job| job.arrival.deadline).min()
+    }
+
     pub(crate) fn oldest_wait(&self, lane: Lane, now: Instant) -> Duration {
-        let front = self.lanes[lane].jobs.front();
-        front.map_or(Duration::ZERO, |job| {
-            now.saturating_duration_since(job.since)
+        let oldest = self.lanes[lane].oldest();
+        oldest.map_or(Duration::ZERO, |turn| {
+            now.saturating_duration_since(turn.since)
         })
     }
 
@@ -182,8 +233,8 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
         Lane::ALL
             .into_iter()
             .filter_map(|lane| {
-                let front = self.lanes[lane].jobs.front()?;
-                Some((lane, self.standing(lane, front.since, now), front.since))
+                let oldest = self.lanes[lane].oldest()?.since;
+                Some((lane, self.standing(lane, oldest, now), oldest))
             })
             .min_by_key(|&(_, standing, since)| (standing, since))
             .map(|(lane, _, _)| lane)
@@ -207,7 +258,38 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
     }
 }
 
-impl<K, T> Row<K, T> {
+impl<K, T: Abandonable> Row<K, T> {
+    /// Behind those that go first and those that go when it does. Mostly the last place.
+    fn insert(&mut self, entry: Entry<K, T>) {
+        let order = entry.order();
+        let behind = self.jobs.partition_point(|job| job.order() <= order);
+        self.jobs.insert(behind, entry);
+    }
+
+    /// The front need not be it.
+    fn oldest(&self) -> Option<Turn> {
+        self.jobs.iter().map(|job| job.turn).min()
+    }
+
+    /// Whether the oldest was passed over for long enough.
+    ///
+    /// As with lanes, age counts from when an oldest job was last taken: under a long overload one job
+    /// in each `raise_after` goes by age, and the others still by their dues.
+    fn is_overdue(&self, oldest: Turn, raise_after: Duration, now: Instant) -> bool {
+        let aged_since = self
+            .served_oldest
+            .map_or(oldest.since, |served| served.max(oldest.since));
+        raise_after <= now.saturating_duration_since(aged_since)
+    }
+
+    /// Puts the job of this turn in front.
+    fn lead_with(&mut self, turn: Option<Turn>) {
+        let found = self.jobs.iter().position(|job| Some(job.turn) == turn);
+        if let Some(job) = found.and_then(|found| self.jobs.remove(found)) {
+            self.jobs.push_front(job);
+        }
+    }
+
     fn recent_wait_at(&self, now: Instant) -> f64 {
         let Some(served) = self.served else {
             return 0.0;

@@ -11,7 +11,11 @@ use expect_test::{Expect, expect};
 use prometheus::{Registry, TextEncoder};
 
 use super::*;
-use crate::metrics::Families;
+use crate::{
+    Answer, Families, Model,
+    calls::CallQueue,
+    reply::{OneReply, one_answer},
+};
 
 /// Something to do when an input is dropped or a caller woken.
 type Hook = Box<dyn Fn() + Send + Sync>;
@@ -44,22 +48,28 @@ impl Model for Unused {
     fn run(&mut self, _: &[Input]) -> Result<Vec<&'static str>, &'static str> {
         match *self {}
     }
+
+    fn self_test(&mut self) -> Result<(), &'static str> {
+        match *self {}
+    }
 }
 
+type Answered = Answer<&'static str, &'static str>;
 type Outcome = Result<&'static str, CallError<&'static str>>;
 
-fn queue_with_places(places: PerLane<usize>) -> (Arc<Queue<Unused>>, Registry) {
+fn queue_with_places(places: PerLane<usize>) -> (Arc<CallQueue<Unused>>, Registry) {
     let registry = Registry::new();
     let metrics = Families::register(&registry, "t").unwrap().model("m");
-    let settings = Settings {
-        name: "m",
+    let queueing = Queueing {
         places,
         max_batch: PerLane::all(NonZeroUsize::new(4).unwrap()),
-        workers: NonZeroUsize::MIN,
         raise_after: Duration::from_secs(1),
-        max_panics_in_a_row: NonZeroUsize::MIN,
     };
-    (Arc::new(Queue::new(&settings, metrics)), registry)
+    (Arc::new(Queue::new(&queueing, metrics)), registry)
+}
+
+fn submit(queue: &CallQueue<Unused>, job: Job<Input>) -> Result<Answered, SubmitError> {
+    queue.submit(job, (), one_answer)
 }
 
 fn job(name: &'static str) -> Job<Input> {
@@ -70,11 +80,14 @@ fn job(name: &'static str) -> Job<Input> {
     Job::new(Lane::Normal, input)
 }
 
-fn names(batch: &[Queued<Unused>]) -> Vec<&'static str> {
+fn names(batch: &[Queued<(), Input, OneReply<&'static str, &'static str>>]) -> Vec<&'static str> {
     batch.iter().map(|job| job.load.input.name).collect()
 }
 
-fn answer_all(queue: &Queue<Unused>, batch: Vec<Queued<Unused>>) {
+fn answer_all(
+    queue: &CallQueue<Unused>,
+    batch: Vec<Queued<(), Input, OneReply<&'static str, &'static str>>>,
+) {
     for job in batch {
         job.load.ticket.answer(Ok("yes"), &queue.metrics);
     }
@@ -104,23 +117,23 @@ fn a_full_lane_refuses_and_the_others_do_not_care() {
         normal: 2,
         background: 0,
     });
-    let _first = queue.submit(job("first")).unwrap();
-    let _second = queue.submit(job("second")).unwrap();
+    let _first = submit(&queue, job("first")).unwrap();
+    let _second = submit(&queue, job("second")).unwrap();
     assert_eq!(
-        queue.submit(job("third")).unwrap_err(),
+        submit(&queue, job("third")).unwrap_err(),
         SubmitError::Full { capacity: 2 }
     );
     let urgent = Job {
         lane: Lane::Urgent,
         ..job("urgent")
     };
-    let _urgent = queue.submit(urgent).unwrap();
+    let _urgent = submit(&queue, urgent).unwrap();
     let background = Job {
         lane: Lane::Background,
         ..job("background")
     };
     assert_eq!(
-        queue.submit(background).unwrap_err(),
+        submit(&queue, background).unwrap_err(),
         SubmitError::Full { capacity: 0 }
     );
     check_series(
@@ -144,18 +157,18 @@ fn a_full_lane_refuses_and_the_others_do_not_care() {
 #[test]
 fn a_running_job_keeps_its_place_even_if_its_caller_has_gone() {
     let (queue, registry) = queue_with_places(PerLane::all(1));
-    let answer = queue.submit(job("first")).unwrap();
+    let answer = submit(&queue, job("first")).unwrap();
     let running = queue.next_batch().unwrap();
     drop(answer);
     assert_eq!(
-        queue.submit(job("second")).unwrap_err(),
+        submit(&queue, job("second")).unwrap_err(),
         SubmitError::Full { capacity: 1 }
     );
     let load = queue.load().normal;
     assert_eq!((load.held, load.waiting), (1, 0));
     answer_all(&queue, running);
     assert_eq!(queue.load().normal.held, 0);
-    let _third = queue.submit(job("third")).unwrap();
+    let _third = submit(&queue, job("third")).unwrap();
     check_series(
         &registry,
         "t_jobs_total",
@@ -169,9 +182,9 @@ fn a_running_job_keeps_its_place_even_if_its_caller_has_gone() {
 #[test]
 fn a_waiting_job_whose_caller_has_gone_yields_its_place_when_it_is_needed() {
     let (queue, registry) = queue_with_places(PerLane::all(1));
-    drop(queue.submit(job("first")).unwrap());
+    drop(submit(&queue, job("first")).unwrap());
     assert_eq!(queue.load().normal.held, 1);
-    let _second = queue.submit(job("second")).unwrap();
+    let _second = submit(&queue, job("second")).unwrap();
     assert_eq!(queue.load().normal.held, 1);
     assert_eq!(names(&queue.next_batch().unwrap()), ["second"]);
     check_series(
@@ -186,14 +199,16 @@ fn a_waiting_job_whose_caller_has_gone_yields_its_place_when_it_is_needed() {
 #[test]
 fn an_expired_job_yields_its_place_when_it_is_needed_and_is_told() {
     let (queue, registry) = queue_with_places(PerLane::all(1));
-    let mut first = queue
-        .submit(Job {
+    let mut first = submit(
+        &queue,
+        Job {
             deadline: Some(Instant::now()),
             ..job("first")
-        })
-        .unwrap();
+        },
+    )
+    .unwrap();
     assert_eq!(look(&mut first), Poll::Pending);
-    let _second = queue.submit(job("second")).unwrap();
+    let _second = submit(&queue, job("second")).unwrap();
     assert_eq!(look(&mut first), Poll::Ready(Err(CallError::Expired)));
     check_series(
         &registry,
@@ -207,14 +222,16 @@ fn an_expired_job_yields_its_place_when_it_is_needed_and_is_told() {
 #[test]
 fn the_dead_are_answered_before_a_batch_is_handed_out() {
     let (queue, registry) = queue_with_places(PerLane::all(3));
-    let mut first = queue
-        .submit(Job {
+    let mut first = submit(
+        &queue,
+        Job {
             deadline: Some(Instant::now()),
             ..job("first")
-        })
-        .unwrap();
-    drop(queue.submit(job("second")).unwrap());
-    let _third = queue.submit(job("third")).unwrap();
+        },
+    )
+    .unwrap();
+    drop(submit(&queue, job("second")).unwrap());
+    let _third = submit(&queue, job("third")).unwrap();
     let batch = queue.next_batch().unwrap();
     assert_eq!(names(&batch), ["third"]);
     assert_eq!(look(&mut first), Poll::Ready(Err(CallError::Expired)));
@@ -237,10 +254,10 @@ fn a_replacement_needs_no_place_of_its_own() {
         replaces: Some(StreamId(stream)),
         ..job(name)
     };
-    let mut first = queue.submit(of_stream("first", 7)).unwrap();
-    let mut second = queue.submit(of_stream("second", 7)).unwrap();
+    let mut first = submit(&queue, of_stream("first", 7)).unwrap();
+    let mut second = submit(&queue, of_stream("second", 7)).unwrap();
     assert_eq!(look(&mut first), Poll::Ready(Err(CallError::Replaced)));
-    let refused = queue.submit(of_stream("other", 8)).unwrap_err();
+    let refused = submit(&queue, of_stream("other", 8)).unwrap_err();
     assert_eq!(refused, SubmitError::Full { capacity: 1 });
     assert_eq!(
         (queue.load().normal.held, queue.load().normal.waiting),
@@ -266,12 +283,15 @@ fn a_replacement_needs_no_place_of_its_own() {
 #[test]
 fn closing_answers_those_inside_and_refuses_the_rest() {
     let (queue, registry) = queue_with_places(PerLane::all(3));
-    let mut running = queue.submit(job("running")).unwrap();
+    let mut running = submit(&queue, job("running")).unwrap();
     let batch = queue.next_batch().unwrap();
-    let mut waiting = queue.submit(job("waiting")).unwrap();
+    let mut waiting = submit(&queue, job("waiting")).unwrap();
     queue.close();
     assert_eq!(look(&mut waiting), Poll::Ready(Err(CallError::Stopped)));
-    assert_eq!(queue.submit(job("late")).unwrap_err(), SubmitError::Stopped);
+    assert_eq!(
+        submit(&queue, job("late")).unwrap_err(),
+        SubmitError::Stopped
+    );
     assert!(queue.next_batch().is_none());
     assert_eq!(look(&mut running), Poll::Pending);
     answer_all(&queue, batch);
@@ -290,20 +310,20 @@ fn closing_answers_those_inside_and_refuses_the_rest() {
 #[test]
 fn the_last_handle_shuts_the_door() {
     let (queue, _registry) = queue_with_places(PerLane::all(3));
-    let batcher = Batcher::new(Arc::clone(&queue));
-    let clone = batcher.clone();
-    let mut answer = batcher.submit(job("first")).unwrap();
-    drop(batcher);
+    let door = Arc::new(Door(Arc::clone(&queue)));
+    let other = Arc::clone(&door);
+    let mut answer = submit(&queue, job("first")).unwrap();
+    drop(door);
     assert_eq!(look(&mut answer), Poll::Pending);
-    assert_eq!(clone.load().normal.waiting, 1);
-    drop(clone);
+    assert_eq!(queue.load().normal.waiting, 1);
+    drop(other);
     assert_eq!(look(&mut answer), Poll::Ready(Err(CallError::Stopped)));
 }
 
 #[test]
 fn a_lost_ticket_does_not_leave_its_caller_waiting() {
     let (queue, _registry) = queue_with_places(PerLane::all(1));
-    let mut answer = queue.submit(job("first")).unwrap();
+    let mut answer = submit(&queue, job("first")).unwrap();
     drop(queue.next_batch().unwrap());
     assert_eq!(look(&mut answer), Poll::Ready(Err(CallError::Stopped)));
     assert_eq!(queue.load().normal.held, 0);
@@ -318,9 +338,9 @@ impl Wake for OnWake {
 }
 
 /// Notes each time it is called, and whether the queue's lock was free and places were held then.
-fn spy(queue: &Arc<Queue<Unused>>) -> (Hook, Arc<Mutex<Vec<&'static str>>>) {
+fn spy(queue: &Arc<CallQueue<Unused>>) -> (Hook, Arc<Mutex<Vec<&'static str>>>) {
     let notes = Arc::new(Mutex::new(Vec::new()));
-    let (queue, notes_there): (Weak<Queue<Unused>>, _) =
+    let (queue, notes_there): (Weak<CallQueue<Unused>>, _) =
         (Arc::downgrade(queue), Arc::clone(&notes));
     let hook = Box::new(move || {
         // A test that failed has dropped the queue; a second panic now would hide the first.
@@ -340,7 +360,7 @@ fn spy(queue: &Arc<Queue<Unused>>) -> (Hook, Arc<Mutex<Vec<&'static str>>>) {
 #[test]
 fn who_sees_an_answer_finds_the_place_free() {
     let (queue, _registry) = queue_with_places(PerLane::all(1));
-    let mut answer = queue.submit(job("first")).unwrap();
+    let mut answer = submit(&queue, job("first")).unwrap();
     let (hook, notes) = spy(&queue);
     let waker = Waker::from(Arc::new(OnWake(hook)));
     assert_eq!(
@@ -354,7 +374,7 @@ fn who_sees_an_answer_finds_the_place_free() {
 
 /// Submits an input and a caller that both watch what is done to them.
 #[track_caller]
-fn check_unlocked(deadline: Option<Instant>, leave: impl FnOnce(&Queue<Unused>)) {
+fn check_unlocked(deadline: Option<Instant>, leave: impl FnOnce(&CallQueue<Unused>)) {
     let (queue, _registry) = queue_with_places(PerLane::all(1));
     let (on_drop, dropped) = spy(&queue);
     let watched = Job {
@@ -364,9 +384,10 @@ fn check_unlocked(deadline: Option<Instant>, leave: impl FnOnce(&Queue<Unused>))
         },
         lane: Lane::Normal,
         deadline,
+        due: None,
         replaces: Some(StreamId(1)),
     };
-    let mut answer = queue.submit(watched).unwrap();
+    let mut answer = submit(&queue, watched).unwrap();
     let (on_wake, woken) = spy(&queue);
     let waker = Waker::from(Arc::new(OnWake(on_wake)));
     assert_eq!(
@@ -384,21 +405,21 @@ fn check_unlocked(deadline: Option<Instant>, leave: impl FnOnce(&Queue<Unused>))
 #[test]
 fn nothing_of_a_callers_runs_under_the_lock() {
     let now = Some(Instant::now());
-    check_unlocked(None, Queue::close);
+    check_unlocked(None, Close::close);
     check_unlocked(None, |queue| {
         let newer = Job {
             replaces: Some(StreamId(1)),
             ..job("newer")
         };
-        drop(queue.submit(newer));
+        drop(submit(queue, newer));
     });
-    check_unlocked(now, |queue| drop(queue.submit(job("needs the place"))));
+    check_unlocked(now, |queue| drop(submit(queue, job("needs the place"))));
     check_unlocked(now, |queue| {
         let urgent = Job {
             lane: Lane::Urgent,
             ..job("urgent")
         };
-        let _answer = queue.submit(urgent).unwrap();
+        let _answer = submit(queue, urgent).unwrap();
         drop(queue.next_batch());
     });
 }

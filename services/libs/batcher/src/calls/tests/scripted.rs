@@ -1,12 +1,12 @@
 //! A model that does as each input says, and gates to hold its calls at.
 
-use std::{
-    rc::Rc,
-    sync::{Condvar, Mutex},
-};
+use std::rc::Rc;
 
 use super::super::*;
-use crate::{lane::Lane, queue::Job, reply::Answer};
+use crate::{
+    lane::Lane,
+    testing::{Gate, Health, Log},
+};
 
 /// What the model does with an input. Its name begins with its key.
 #[derive(Clone)]
@@ -27,64 +27,18 @@ pub(super) enum Act {
     Wait(Arc<Gate>),
 }
 
-/// A door that a call waits at, and that tells when one does.
-#[derive(Default)]
-pub(super) struct Gate {
-    /// How many calls have come to it, and whether it is open.
-    seen: Mutex<(usize, bool)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    pub(super) fn pass(&self) {
-        let mut seen = self.seen.lock().unwrap();
-        seen.0 += 1;
-        self.changed.notify_all();
-        drop(self.changed.wait_while(seen, |seen| !seen.1).unwrap());
-    }
-
-    pub(super) fn wait_for(&self, n_calls: usize) {
-        let seen = self.seen.lock().unwrap();
-        let (seen, timeout) = self
-            .changed
-            .wait_timeout_while(seen, LONG, |seen| seen.0 < n_calls)
-            .unwrap();
-        drop(seen);
-        assert!(!timeout.timed_out(), "no call came to the gate");
-    }
-
-    pub(super) fn open(&self) {
-        self.seen.lock().unwrap().1 = true;
-        self.changed.notify_all();
-    }
-}
-
-/// No test should take this long; one that does has hung.
-pub(super) const LONG: Duration = Duration::from_secs(20);
-
-#[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    pub(super) fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    pub(super) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
 pub(super) struct Scripted {
     log: Log,
+    health: Health,
     /// Makes the model `!Send`, as a real one may be.
     _not_send: Rc<()>,
 }
 
 impl Scripted {
-    pub(super) fn new(log: &Log) -> Scripted {
+    pub(super) fn new(log: &Log, health: Health) -> Scripted {
         Scripted {
             log: log.clone(),
+            health,
             _not_send: Rc::new(()),
         }
     }
@@ -121,6 +75,11 @@ impl Model for Scripted {
         }
         Ok(outputs)
     }
+
+    fn self_test(&mut self) -> Result<(), String> {
+        self.log.note("self test");
+        self.health.test()
+    }
 }
 
 pub(super) fn settings(n_workers: usize) -> Settings {
@@ -141,9 +100,13 @@ pub(super) struct Bench {
 }
 
 pub(super) fn start(n_workers: usize) -> Bench {
+    start_with(n_workers, Health::Sound)
+}
+
+pub(super) fn start_with(n_workers: usize, health: Health) -> Bench {
     let log = Log::default();
     let log_there = log.clone();
-    let build = move |_| Ok(Scripted::new(&log_there));
+    let build = move |_| Ok(Scripted::new(&log_there, health));
     let (batcher, workers) = spawn(settings(n_workers), Metrics::unregistered(), build);
     Bench {
         batcher,
@@ -168,16 +131,4 @@ impl Bench {
 
 pub(super) fn job(name: &'static str, act: Act) -> Job<Input> {
     Job::new(Lane::Urgent, Input { name, act })
-}
-
-/// Awaits without hanging for ever.
-#[track_caller]
-pub(super) fn soon<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime
-        .block_on(async { tokio::time::timeout(LONG, future).await })
-        .expect("nothing came")
 }

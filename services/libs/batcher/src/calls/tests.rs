@@ -1,10 +1,18 @@
 //! Real threads with a scripted model. Order is made by gates that the model waits at, never by sleeping.
 
-use std::{thread, time::Instant};
+use std::{
+    thread::{self, Builder},
+    time::Instant,
+};
 
-use self::scripted::{Act, Bench, Gate, Log, Scripted, job, settings, soon, start};
+use self::scripted::{Act, Bench, Scripted, job, settings, start, start_with};
 use super::*;
-use crate::{error::CallError, lane::Lane, queue::Job};
+use crate::{
+    error::CallError,
+    lane::Lane,
+    testing::{Gate, Health, Log, soon},
+    worker::{EndReason, Ended},
+};
 
 mod scripted;
 
@@ -155,21 +163,23 @@ fn several_workers_share_the_queue() {
     assert_eq!(soon(second), yes("Z"));
 }
 
-#[test]
-fn a_model_that_only_panics_ends_its_worker() {
-    let mut bench = start(1);
-    for _ in 0..2 {
-        assert_eq!(
-            soon(bench.submit("a", Act::Panic)),
-            Err(CallError::Panicked)
-        );
-    }
-    let (gate, _occupied) = bench.occupy();
-    gate.open();
+#[track_caller]
+fn check_broken(health: Health) {
+    let mut bench = start_with(1, health);
     // A call that came back starts the count anew, and one that failed came back.
-    for act in [Act::Panic, Act::Panic, Act::Fail, Act::Panic, Act::Panic] {
-        assert!(soon(bench.submit("a", act)).is_err());
+    for act in [
+        Act::Panic,
+        Act::Panic,
+        Act::Answer,
+        Act::Panic,
+        Act::Panic,
+        Act::Fail,
+        Act::Panic,
+        Act::Panic,
+    ] {
+        drop(soon(bench.submit("a", act)));
     }
+    assert!(!bench.log.lines().contains(&"self test".to_owned()));
     assert_eq!(
         soon(bench.submit("a", Act::Panic)),
         Err(CallError::Panicked)
@@ -179,7 +189,31 @@ fn a_model_that_only_panics_ends_its_worker() {
         ended(EndReason::TooManyPanics { in_a_row: 3 })
     );
     let refused = bench.batcher.submit(job("a", Act::Answer)).unwrap_err();
-    assert_eq!(refused, crate::SubmitError::Stopped);
+    assert_eq!(refused, SubmitError::Stopped);
+}
+
+#[test]
+fn a_model_that_panics_and_fails_its_self_test_ends_its_worker() {
+    check_broken(Health::Fails);
+    check_broken(Health::Panics);
+}
+
+#[test]
+fn who_makes_a_model_panic_again_and_again_on_a_quiet_server_ends_nobody() {
+    let bench = start(1);
+    for _ in 0..20 {
+        assert_eq!(
+            soon(bench.submit("a", Act::Panic)),
+            Err(CallError::Panicked)
+        );
+    }
+    assert_eq!(soon(bench.submit("b", Act::Answer)), yes("B"));
+    let n_tests = bench
+        .log
+        .lines()
+        .into_iter()
+        .filter(|it| *it == "self test");
+    assert_eq!(n_tests.count(), 6, "one for each three panics");
 }
 
 #[test]
@@ -212,7 +246,7 @@ fn a_model_that_answers_the_others_is_not_broken() {
 
 #[test]
 fn when_the_last_worker_ends_those_in_line_are_told() {
-    let mut bench = start(1);
+    let mut bench = start_with(1, Health::Fails);
     let (gate, _occupied) = bench.occupy();
     // One key each, so that each is a batch of its own.
     let panics = ["a", "b", "c"].map(|name| bench.submit(name, Act::Panic));
@@ -227,7 +261,7 @@ fn when_the_last_worker_ends_those_in_line_are_told() {
 
 #[test]
 fn while_another_worker_lives_the_queue_is_open() {
-    let mut bench = start(2);
+    let mut bench = start_with(2, Health::Fails);
     let (gate, occupied) = bench.occupy();
     for _ in 0..3 {
         assert_eq!(
@@ -272,6 +306,10 @@ fn a_model_lives_on_one_named_thread() {
             self.note("used");
             Ok(batch.to_vec())
         }
+
+        fn self_test(&mut self) -> Result<(), String> {
+            Ok(())
+        }
     }
 
     let log = Log::default();
@@ -301,7 +339,7 @@ fn each_worker_builds_its_own() {
     let log_there = log.clone();
     let (_batcher, mut workers) = spawn(settings(3), Metrics::unregistered(), move |worker| {
         log_there.note(worker.to_string());
-        Ok(Scripted::new(&log_there))
+        Ok(Scripted::new(&log_there, Health::Sound))
     });
     soon(workers.ready()).unwrap();
     let mut built = log.lines();
@@ -323,7 +361,7 @@ fn a_model_that_cannot_be_built_is_told() {
     assert_eq!(source.to_string(), "no such file");
     assert_eq!(soon(workers.ended()), ended(EndReason::NotBuilt));
     let refused = batcher.submit(job("a", Act::Answer)).unwrap_err();
-    assert_eq!(refused, crate::SubmitError::Stopped);
+    assert_eq!(refused, SubmitError::Stopped);
 }
 
 #[test]
@@ -344,7 +382,7 @@ fn a_job_may_come_before_its_model() {
     let gate_there = Arc::clone(&gate);
     let (batcher, _workers) = spawn(settings(1), Metrics::unregistered(), move |_| {
         gate_there.pass();
-        Ok(Scripted::new(&Log::default()))
+        Ok(Scripted::new(&Log::default(), Health::Sound))
     });
     let answer = batcher.submit(job("a", Act::Answer)).unwrap();
     gate.open();
@@ -390,7 +428,7 @@ fn handles_and_workers_may_be_dropped_in_any_order() {
     } = start(2);
     drop(workers);
     let refused = batcher.submit(job("a", Act::Answer)).unwrap_err();
-    assert_eq!(refused, crate::SubmitError::Stopped);
+    assert_eq!(refused, SubmitError::Stopped);
 
     let Bench {
         batcher, workers, ..
@@ -419,6 +457,10 @@ fn a_panic_outside_a_call_is_told() {
 
         fn run(&mut self, batch: &[()]) -> Result<Vec<()>, String> {
             Ok(batch.to_vec())
+        }
+
+        fn self_test(&mut self) -> Result<(), String> {
+            Ok(())
         }
     }
 
@@ -455,7 +497,7 @@ fn what_a_call_took_is_measured() {
     let families = crate::Families::register(&registry, "t").unwrap();
     // Two models share the families.
     let (batcher, _workers) = spawn(settings(1), families.model("one"), |_| {
-        Ok(Scripted::new(&Log::default()))
+        Ok(Scripted::new(&Log::default(), Health::Sound))
     });
     let _other = families.model("other");
     assert!(

@@ -1,0 +1,85 @@
+//! What a worker does with its batches: one call, and one for each input if that does not succeed.
+//!
+//! Invariants:
+//! - Every job of a batch is answered before the next batch is taken.
+
+use std::{slice, time::Instant};
+
+use super::CallQueue;
+use crate::{
+    error::CallError,
+    model::Model,
+    queue::Queued,
+    reply::OneReply,
+    worker::{EndReason, hand::Hand},
+};
+
+type QueuedCall<M> = Queued<
+    <M as Model>::Key,
+    <M as Model>::Input,
+    OneReply<<M as Model>::Output, <M as Model>::Error>,
+>;
+
+/// Answers batches until there are no more.
+pub(super) fn serve<M: Model>(mut model: M, mut hand: Hand, queue: &CallQueue<M>) -> EndReason {
+    while let Some(batch) = queue.next_batch() {
+        let came_back = answer(&mut model, &hand, queue, batch);
+        if let Err(reason) = hand.judge(came_back, || model.self_test()) {
+            return reason;
+        }
+    }
+    EndReason::Stopped
+}
+
+/// Answers every job of a batch. Tells whether any call came back, be it with an error.
+fn answer<M: Model>(
+    model: &mut M,
+    hand: &Hand,
+    queue: &CallQueue<M>,
+    batch: Vec<QueuedCall<M>>,
+) -> bool {
+    let metrics = &queue.metrics;
+    let mut call =
+        |inputs: &[M::Input]| hand.call_for_each(inputs.len(), metrics, || model.run(inputs));
+    let (inputs, tickets): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|job| (job.load.input, (job.load.ticket, job.arrival.deadline)))
+        .unzip();
+    let fault = match call(&inputs) {
+        Ok(outputs) => {
+            // Before the answers: with its place, a job gives back its memory.
+            drop(inputs);
+            for ((ticket, _), output) in tickets.into_iter().zip(outputs) {
+                ticket.answer(Ok(output), metrics);
+            }
+            return true;
+        }
+        Err(fault) => fault,
+    };
+    let mut came_back = !matches!(fault, CallError::Panicked);
+    if inputs.len() == 1 {
+        drop(inputs);
+        for (ticket, _) in tickets {
+            ticket.refuse(fault.clone(), metrics);
+        }
+        return came_back;
+    }
+
+    for (input, (ticket, deadline)) in inputs.into_iter().zip(tickets) {
+        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if is_late || ticket.is_abandoned() {
+            drop(input);
+            ticket.refuse(CallError::Expired, metrics);
+            continue;
+        }
+        let result = call(slice::from_ref(&input));
+        drop(input);
+        came_back |= !matches!(result, Err(CallError::Panicked));
+        let answer = result.and_then(|outputs| {
+            let mut outputs = outputs.into_iter();
+            outputs.next().ok_or(CallError::Miscounted { n_outputs: 0 })
+        });
+        ticket.answer(answer, metrics);
+    }
+    came_back
+}
