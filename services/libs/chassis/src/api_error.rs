@@ -96,9 +96,11 @@ pub fn rule(code: ErrorCode) -> Rule {
             close: CloseCode::Unsupported,
             ..refused(StatusCode::BAD_REQUEST)
         },
-        E::UnknownField | E::InvalidParameter | E::UnknownLanguage => {
-            refused(StatusCode::UNPROCESSABLE_ENTITY)
-        }
+        E::UnknownField
+        | E::InvalidParameter
+        | E::UnknownLanguage
+        | E::AudioTooShort
+        | E::NoSpeech => refused(StatusCode::UNPROCESSABLE_ENTITY),
         // The session goes on: the samples are replaced and the rest is used.
         E::InvalidSamples => Rule {
             close: CloseCode::Invalid,
@@ -119,6 +121,7 @@ pub fn rule(code: ErrorCode) -> Rule {
             ..refused(StatusCode::PAYLOAD_TOO_LARGE)
         },
         E::UnknownModel | E::UnknownVoice | E::NotFound => refused(StatusCode::NOT_FOUND),
+        E::VoiceExists => refused(StatusCode::CONFLICT),
         E::MethodNotAllowed => refused(StatusCode::METHOD_NOT_ALLOWED),
         E::Unauthorized => Rule {
             ends_session: true,
@@ -171,12 +174,17 @@ pub fn rule(code: ErrorCode) -> Rule {
             ends_session: true,
             ..full(5)
         },
-        E::UrlForbidden => refused(StatusCode::FORBIDDEN),
+        E::UrlForbidden | E::Forbidden => refused(StatusCode::FORBIDDEN),
         E::UrlFailed => Rule {
             recoverable: true,
             ..refused(StatusCode::UNPROCESSABLE_ENTITY)
         },
         E::TranscriptionFailed | E::SynthesisFailed => failed(StatusCode::INTERNAL_SERVER_ERROR),
+        E::StorageFailed => Rule {
+            retry_after: Some(Duration::from_secs(5)),
+            ..failed(StatusCode::SERVICE_UNAVAILABLE)
+        },
+        E::StorageFull => failed(StatusCode::INSUFFICIENT_STORAGE),
         E::Internal => Rule {
             ends_session: true,
             ..failed(StatusCode::INTERNAL_SERVER_ERROR)

@@ -35,6 +35,10 @@ pub enum ErrorCode {
     InvalidSamples,
     /// The audio lasts longer than this server accepts.
     AudioTooLong,
+    /// The audio, or what is left of it without silence, is too short to work with.
+    AudioTooShort,
+    /// Nobody speaks in the audio.
+    NoSpeech,
     /// The text is longer than this server accepts.
     TextTooLong,
     /// The body of the request is larger than this server accepts.
@@ -47,8 +51,12 @@ pub enum ErrorCode {
     UnknownLanguage,
     /// No voice of that name is known here.
     UnknownVoice,
+    /// There is a voice of that name already.
+    VoiceExists,
     /// No key, or a key that is not known.
     Unauthorized,
+    /// The caller is known, and this is not theirs to do.
+    Forbidden,
     /// Nothing lives at that address.
     NotFound,
     /// Something lives at that address, but it does not answer that method.
@@ -81,13 +89,17 @@ pub enum ErrorCode {
     TranscriptionFailed,
     /// The synthesiser failed on this piece of text.
     SynthesisFailed,
+    /// What is kept could not be read or written; nothing was changed.
+    StorageFailed,
+    /// There is no room to keep more; nothing was changed.
+    StorageFull,
     /// A fault of ours that no narrower code names.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of their declaration.
-    pub const ALL: [ErrorCode; 34] = [
+    pub const ALL: [ErrorCode; 40] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidJson,
         ErrorCode::UnknownMessage,
@@ -98,13 +110,17 @@ impl ErrorCode {
         ErrorCode::UnsupportedAudio,
         ErrorCode::InvalidSamples,
         ErrorCode::AudioTooLong,
+        ErrorCode::AudioTooShort,
+        ErrorCode::NoSpeech,
         ErrorCode::TextTooLong,
         ErrorCode::PayloadTooLarge,
         ErrorCode::FrameTooLarge,
         ErrorCode::UnknownModel,
         ErrorCode::UnknownLanguage,
         ErrorCode::UnknownVoice,
+        ErrorCode::VoiceExists,
         ErrorCode::Unauthorized,
+        ErrorCode::Forbidden,
         ErrorCode::NotFound,
         ErrorCode::MethodNotAllowed,
         ErrorCode::RateLimited,
@@ -121,6 +137,8 @@ impl ErrorCode {
         ErrorCode::UrlFailed,
         ErrorCode::TranscriptionFailed,
         ErrorCode::SynthesisFailed,
+        ErrorCode::StorageFailed,
+        ErrorCode::StorageFull,
         ErrorCode::Internal,
     ];
 
@@ -138,13 +156,17 @@ impl ErrorCode {
             ErrorCode::UnsupportedAudio => "UNSUPPORTED_AUDIO",
             ErrorCode::InvalidSamples => "INVALID_SAMPLES",
             ErrorCode::AudioTooLong => "AUDIO_TOO_LONG",
+            ErrorCode::AudioTooShort => "AUDIO_TOO_SHORT",
+            ErrorCode::NoSpeech => "NO_SPEECH",
             ErrorCode::TextTooLong => "TEXT_TOO_LONG",
             ErrorCode::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             ErrorCode::FrameTooLarge => "FRAME_TOO_LARGE",
             ErrorCode::UnknownModel => "UNKNOWN_MODEL",
             ErrorCode::UnknownLanguage => "UNKNOWN_LANGUAGE",
             ErrorCode::UnknownVoice => "UNKNOWN_VOICE",
+            ErrorCode::VoiceExists => "VOICE_EXISTS",
             ErrorCode::Unauthorized => "UNAUTHORIZED",
+            ErrorCode::Forbidden => "FORBIDDEN",
             ErrorCode::NotFound => "NOT_FOUND",
             ErrorCode::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             ErrorCode::RateLimited => "RATE_LIMITED",
@@ -161,6 +183,8 @@ impl ErrorCode {
             ErrorCode::UrlFailed => "URL_FAILED",
             ErrorCode::TranscriptionFailed => "TRANSCRIPTION_FAILED",
             ErrorCode::SynthesisFailed => "SYNTHESIS_FAILED",
+            ErrorCode::StorageFailed => "STORAGE_FAILED",
+            ErrorCode::StorageFull => "STORAGE_FULL",
             ErrorCode::Internal => "INTERNAL",
         }
     }

@@ -129,13 +129,17 @@ fn the_table() {
         UNSUPPORTED_AUDIO 415 1003 goes on DEBUG invalid_request_error -
         INVALID_SAMPLES 422 1007 goes on DEBUG invalid_request_error -
         AUDIO_TOO_LONG 413 1009 goes on DEBUG invalid_request_error -
+        AUDIO_TOO_SHORT 422 1008 goes on DEBUG invalid_request_error -
+        NO_SPEECH 422 1008 goes on DEBUG invalid_request_error -
         TEXT_TOO_LONG 413 1009 goes on DEBUG invalid_request_error -
         PAYLOAD_TOO_LARGE 413 1009 goes on DEBUG invalid_request_error -
         FRAME_TOO_LARGE 413 1009 ends DEBUG invalid_request_error -
         UNKNOWN_MODEL 404 1008 goes on DEBUG invalid_request_error -
         UNKNOWN_LANGUAGE 422 1008 goes on DEBUG invalid_request_error -
         UNKNOWN_VOICE 404 1008 goes on DEBUG invalid_request_error -
+        VOICE_EXISTS 409 1008 goes on DEBUG invalid_request_error -
         UNAUTHORIZED 401 1008 ends DEBUG authentication_error -
+        FORBIDDEN 403 1008 goes on DEBUG invalid_request_error -
         NOT_FOUND 404 1008 goes on DEBUG invalid_request_error -
         METHOD_NOT_ALLOWED 405 1008 goes on DEBUG invalid_request_error -
         RATE_LIMITED 429 1013 goes on DEBUG rate_limit_error again in 1 s
@@ -152,6 +156,8 @@ fn the_table() {
         URL_FAILED 422 1008 goes on DEBUG invalid_request_error again
         TRANSCRIPTION_FAILED 500 1011 goes on ERROR server_error again
         SYNTHESIS_FAILED 500 1011 goes on ERROR server_error again
+        STORAGE_FAILED 503 1011 goes on ERROR server_error again in 5 s
+        STORAGE_FULL 507 1011 goes on ERROR server_error again
         INTERNAL 500 1011 ends ERROR server_error again
     "#]]
     .assert_eq(&shown);
