@@ -15,3 +15,4 @@ pub mod models;
 pub mod text;
 pub mod utterance;
 pub mod vocode;
+pub mod voices;
