@@ -13,7 +13,8 @@ its sha256. Needs no root rights; names what is missing from the system.
 
   --cuda[=asr|tts|all]    also install NVIDIA's libraries: CUDA 12 for the speech recogniser (about 0.7 GB to
                           download), CUDA 13 and cuDNN 9 for the synthesiser (about 1.6 GB). `--cuda` is `--cuda=all`.
-  --tests                 also install what scripts/test.sh uses (shellcheck)
+  --tests                 also install what scripts/test.sh uses (shellcheck, and an S3 server for the tests of
+                          voices: about 30 MB to download)
   --no-system-packages    as root, name missing system packages instead of installing them with apt-get
   --quiet                 print only what is missing or changed
   -h, --help              this text
@@ -173,6 +174,22 @@ PYTHON
     say "  CUDA libraries of $server load from $native/cuda-$server/lib"
 }
 
+# --- Python packages that only tests use ---
+
+install_test_packages() {
+    local folder=$native/python list=scripts/test_requirements.txt
+    # What is installed is what this copy of the list says.
+    if cmp -s "$list" "$folder/installed.txt"; then
+        say "Python packages of the tests, in $folder/: everything is in place"
+        return 0
+    fi
+    rm -rf "$folder"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile --root-user-action=ignore \
+        --only-binary=:all: --require-hashes --requirement "$list" --target "$folder"
+    cp "$list" "$folder/installed.txt"
+    say "Python packages of the tests, in $folder/: installed"
+}
+
 # --- CTranslate2 from source ---
 
 explain_source_build() {
@@ -211,6 +228,8 @@ if [ "$quiet" = 1 ]; then
 else
     "${installer[@]}"
 fi
+
+[ "$tests" = 0 ] || install_test_packages
 
 [[ " $cuda " != *" asr "* ]] || check_cuda_libraries asr libcublasLt.so.12 libcublas.so.12 libnvrtc.so.12
 [[ " $cuda " != *" tts "* ]] || check_cuda_libraries tts libcudart.so.13 libnvrtc.so.13 libnvJitLink.so.13 \
