@@ -29,8 +29,9 @@ SPOKEN = [
     ("el", "Καλημέρα σας."),
     ("ar", "صباح الخير."),
     ("hi", "नमस्ते, आप कैसे हैं?"),
-    ("ja", "こんにちは。"),
-    ("zh", "丁三七，万。"),
+    ("ja", "ありがとうございます。"),
+    ("ja", "ガラス、ﾊﾟﾝ！"),
+    ("ko", "안녕하세요, 잘 지내요?"),
     ("es", "¡Hola! ¿Qué tal?"),
 ]
 TAGGED = ["[laugh] That is funny [sigh] I think.", "[whispering] Come here: now; please.", "Well... [clear throat] yes."]

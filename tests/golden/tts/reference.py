@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import unicodedata
 
 import numpy as np
 import onnxruntime
@@ -72,6 +73,13 @@ def punctuation(text: str, family: str) -> str:
     return text if text[-1] in ends else text + "."
 
 
+def written(text: str, language: str) -> str:
+    """What the multilingual packs do to a language's letters. Chinese and Hebrew need tables, which are not for here."""
+    if language == "ko":
+        return "".join(unicodedata.normalize("NFD", it) if "가" <= it <= "힣" else it for it in text)
+    return unicodedata.normalize("NFKD", text) if language == "ja" else text
+
+
 class Pack:
     def __init__(self, folder: pathlib.Path, suffixes: dict[str, str] | None = None, threads: int = 1) -> None:
         """`suffixes` picks one of several precisions of a graph, as in `{"language_model": "_fp16"}`."""
@@ -110,7 +118,7 @@ class Pack:
     def encode(self, text: str, language: str = "en") -> tuple[str, list[int]]:
         text = punctuation(text, self.family)
         if self.family == "multilingual":
-            text = f"[{language}]{text}"
+            text = f"[{language}]{written(text, language)}"
         ids = self.tokenizer.encode(text).ids
         if self.family == "turbo":
             assert ids[-2:] == TURBO_END
