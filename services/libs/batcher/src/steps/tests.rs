@@ -1,12 +1,7 @@
 //! Real threads with a scripted model. Order is made by gates that the model waits at, and by waiting
 //! until the worker's thread has nothing to do, never by sleeping.
 
-use std::{
-    pin::pin,
-    sync::Mutex,
-    task::{Context, Poll, Wake, Waker},
-    time::Instant,
-};
+use std::time::Instant;
 
 use self::scripted::{Bench, Scripted, settings, start, start_with};
 use super::*;
@@ -14,9 +9,9 @@ use crate::{
     lane::Lane,
     queue::StreamId,
     testing::{Health, soon},
-    worker::{EndReason, Ended, StartError},
 };
 
+mod ends;
 mod scripted;
 
 /// What a reader is told until the end: chunks, and `;` or the error.
@@ -28,14 +23,6 @@ fn read(chunks: &mut Chunks<String, String>) -> String {
             Some(Err(error)) => told += &format!("{error:?}"),
             None => break told + ";",
         }
-    }
-}
-
-fn ended(reason: EndReason) -> Ended {
-    Ended {
-        model: "scripted",
-        worker: 0,
-        reason,
     }
 }
 
@@ -335,182 +322,6 @@ fn a_newer_one_takes_the_turn_of_the_older() {
     bench.gate.open();
     assert_eq!(read(&mut first), "a0 a1 ;");
     assert_eq!(read(&mut new), "c0 ;");
-}
-
-struct OnWake(Box<dyn Fn() + Send + Sync>);
-
-impl Wake for OnWake {
-    fn wake(self: Arc<Self>) {
-        self.0();
-    }
-}
-
-#[test]
-fn who_sees_the_end_finds_the_place_free_and_the_slot_empty() {
-    for end in ["we", "wf", "wP"] {
-        let bench = start(1, 8);
-        let mut chunks = bench.submit("a", end);
-        bench.gate.wait_for(1);
-        let notes = Arc::new(Mutex::new(Vec::new()));
-        let (stepper, log, notes_there) =
-            (bench.stepper.clone(), bench.log.clone(), Arc::clone(&notes));
-        let on_wake = OnWake(Box::new(move || {
-            let is_evicted = log.lines().contains(&"evict a".to_owned());
-            let note = (stepper.load().urgent.held, is_evicted);
-            notes_there.lock().unwrap().push(note);
-        }));
-        let waker = Waker::from(Arc::new(on_wake));
-        let mut context = Context::from_waker(&waker);
-        assert!(pin!(chunks.next()).poll(&mut context).is_pending());
-        bench.gate.open();
-        bench.rest();
-        // The first wake was for the chunk, and may have seen the end already.
-        assert!(matches!(
-            chunks.poll_next(&mut context),
-            Poll::Ready(Some(Ok(_)))
-        ));
-        drop(read(&mut chunks));
-        assert_eq!(notes.lock().unwrap().len(), 1);
-
-        // Now for the end alone.
-        let mut chunks = bench.submit("a", end.trim_start_matches('w'));
-        drop(chunks.poll_next(&mut context));
-        bench.rest();
-        for note in &notes.lock().unwrap()[1..] {
-            assert_eq!(*note, (0, true));
-        }
-    }
-}
-
-#[test]
-fn stopping_lets_the_step_finish_and_tells_everybody() {
-    let mut bench = start(1, 8);
-    let mut running = bench.submit("a", "cwccl");
-    let mut waiting = bench.submit("b", "l");
-    bench.gate.wait_for(1);
-    bench.workers.stop();
-    assert_eq!(read(&mut waiting), "Stopped;");
-    let refused = bench.stepper.submit(bench.job("c", "l")).unwrap_err();
-    assert_eq!(refused, SubmitError::Stopped);
-    bench.gate.open();
-    assert_eq!(read(&mut running), "a0 a1 Stopped;");
-    assert_eq!(soon(bench.workers.ended()), ended(EndReason::Stopped));
-    assert_eq!(
-        bench.news(),
-        ["admit a to 0", "step a", "step a", "evict a"]
-    );
-}
-
-#[test]
-fn a_sleeping_worker_is_stopped_by_the_last_handle() {
-    let bench = start(1, 1);
-    let mut stalled = bench.submit("a", "ccl");
-    bench.rest();
-    let Bench {
-        stepper,
-        mut workers,
-        ..
-    } = bench;
-    drop(stepper.clone());
-    drop(stepper);
-    assert_eq!(soon(workers.ended()), ended(EndReason::Stopped));
-    assert_eq!(read(&mut stalled), "a0 Stopped;");
-}
-
-#[test]
-fn who_makes_a_model_panic_again_and_again_on_a_quiet_server_ends_nobody() {
-    let bench = start(2, 8);
-    for _ in 0..6 {
-        assert_eq!(read(&mut bench.submit("a", "P:")), "Panicked;");
-        assert_eq!(read(&mut bench.submit("a", "P")), "Panicked;");
-    }
-    assert_eq!(read(&mut bench.submit("b", "l")), "b0 ;");
-    let news = bench.news().into_iter();
-    assert_eq!(
-        news.filter(|it| it == "self test").count(),
-        4,
-        "one for each three panics"
-    );
-}
-
-#[test]
-fn a_model_that_panics_and_fails_its_self_test_ends_its_worker() {
-    for (health, script) in [
-        (Health::Fails, "P:"),
-        (Health::Fails, "P"),
-        (Health::Panics, "P"),
-    ] {
-        let mut bench = start_with(&settings(2, 8), StepMetrics::unregistered(), health);
-        // What comes back starts the count anew.
-        for (script, told) in [
-            (script, "Panicked;"),
-            (script, "Panicked;"),
-            ("l", "a0 ;"),
-            (script, "Panicked;"),
-            (script, "Panicked;"),
-            ("F", "Failed(\"no a\");"),
-            (script, "Panicked;"),
-            (script, "Panicked;"),
-        ] {
-            assert_eq!(read(&mut bench.submit("a", script)), told);
-        }
-        assert!(!bench.log.lines().contains(&"self test".to_owned()));
-        assert_eq!(read(&mut bench.submit("a", script)), "Panicked;");
-        assert_eq!(
-            soon(bench.workers.ended()),
-            ended(EndReason::TooManyPanics { in_a_row: 3 })
-        );
-        let refused = bench.stepper.submit(bench.job("b", "l")).unwrap_err();
-        assert_eq!(refused, SubmitError::Stopped);
-    }
-}
-
-#[test]
-fn a_model_found_broken_evicts_those_it_serves() {
-    let settings = settings(2, 1);
-    let mut bench = start_with(&settings, StepMetrics::unregistered(), Health::Fails);
-    let mut stalled = bench.submit("s", "ccl");
-    bench.rest();
-    for _ in 0..3 {
-        assert_eq!(read(&mut bench.submit("a", "P:")), "Panicked;");
-    }
-    // Before anything is read: a step of `s` would show that the model still works.
-    assert_eq!(
-        soon(bench.workers.ended()),
-        ended(EndReason::TooManyPanics { in_a_row: 3 })
-    );
-    assert_eq!(bench.news().last().unwrap(), "evict s");
-    assert_eq!(read(&mut stalled), "s0 Stopped;");
-}
-
-#[test]
-fn a_model_that_cannot_be_built_is_told() {
-    let (stepper, mut workers) = spawn_steps(settings(1, 1), StepMetrics::unregistered(), || {
-        Err::<Scripted, BuildError>("no such file".into())
-    });
-    assert!(matches!(
-        soon(workers.ready()),
-        Err(StartError::Build {
-            model: "scripted",
-            worker: 0,
-            ..
-        })
-    ));
-    assert_eq!(soon(workers.ended()), ended(EndReason::NotBuilt));
-    assert_eq!(stepper.load().urgent.held, 0);
-}
-
-#[test]
-fn the_watch_sees_admissions_and_steps() {
-    let bench = start(1, 8);
-    let watch = bench.workers.watch();
-    let mut chunks = bench.submit("a", "w:wl");
-    bench.gate.wait_for(1);
-    assert!(watch.oldest_call().is_some());
-    bench.gate.open();
-    read(&mut chunks);
-    bench.rest();
-    assert_eq!((watch.progress(), watch.oldest_call()), (3, None));
 }
 
 #[test]

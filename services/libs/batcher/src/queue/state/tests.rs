@@ -13,6 +13,8 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+mod due;
+
 struct Named {
     name: String,
     gone: Rc<RefCell<BTreeSet<String>>>,
@@ -412,89 +414,5 @@ fn the_recent_wait_follows_and_fades() {
             urgent: 0 waiting, oldest 0 ms, recent 156 ms
             urgent: 0 waiting, oldest 0 ms, recent 78 ms
         "#]],
-    );
-}
-
-#[test]
-fn what_is_due_earlier_goes_first() {
-    let one = PerLane::all(NonZeroUsize::MIN);
-    check_with(
-        one,
-        Duration::MAX,
-        "n:a1 n:a2!90 n:a3 n:a4!30 n:a5!90 u:a6!99 take take take take take take",
-        expect![[r#"
-            urgent: a6
-            normal: a4
-            normal: a2
-            normal: a5
-            normal: a1
-            normal: a3
-        "#]],
-    );
-}
-
-#[test]
-fn dues_do_not_mix_keys_and_fill_the_batch_in_their_order() {
-    check(
-        "n:a1 n:b1!50 n:a2!20 n:a3!10 n:b2!5 take take take",
-        expect![[r#"
-            normal: b2 b1
-            normal: a3 a2 a1
-            idle
-        "#]],
-    );
-}
-
-#[test]
-fn a_due_that_has_passed_is_no_deadline() {
-    check(
-        "n:a1!10 n:a2!5<20 +15 take +5 take",
-        expect![[r#"
-        normal: a2 a1
-        idle
-    "#]],
-    );
-}
-
-#[test]
-fn the_oldest_is_passed_over_for_so_long_and_no_longer() {
-    let one = PerLane::all(NonZeroUsize::MIN);
-    let raise_after = Duration::from_millis(100);
-    // `a1` and `a2` are due at no time; something that is comes before each call.
-    check_with(
-        one,
-        raise_after,
-        "n:a1 +1 n:a2 n:x1!5 take +98 n:x2!5 take n:x3!5 +1 take take +98 n:x4!5 take +2 n:x5!5 take take",
-        expect![[r#"
-            normal: x1
-            normal: x2
-            normal: a1
-            normal: x3
-            normal: x4
-            normal: a2
-            normal: x5
-        "#]],
-    );
-}
-
-#[test]
-fn a_replacement_brings_its_own_due_and_keeps_its_age() {
-    check(
-        "n:a1@x!10 +1 n:b1!20 +1 n:a2@x!30 n:c1!30 load take take take",
-        expect![[r#"
-            replaced: a1
-            normal: 3 waiting, oldest 2 ms, recent 0 ms
-            normal: b1
-            normal: a2
-            normal: c1
-        "#]],
-    );
-    check(
-        "n:a1@x n:b1 n:a2@x take take",
-        expect![[r#"
-        replaced: a1
-        normal: a2
-        normal: b1
-    "#]],
     );
 }

@@ -2,12 +2,11 @@
 //!
 //! Real threads run a model that takes one permit a call, so the script decides how calls fall between
 //! the other events; what the threads do in between is left to chance.
-#![allow(clippy::unwrap_used, reason = "every function here belongs to a test")]
 
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -15,8 +14,10 @@ use batcher::{
     Answer, Batcher, CallError, Families, Job, Lane, Model, PerLane, Settings, StreamId,
     SubmitError, spawn,
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::Registry;
 use proptest::prelude::*;
+
+use crate::{counts::check_counts, permits::Permits};
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
@@ -83,28 +84,6 @@ struct Input {
     key: u8,
     lane: Lane,
     act: Act,
-}
-
-/// How many calls may run; `None` for any number.
-#[derive(Default)]
-struct Permits {
-    left: Mutex<Option<usize>>,
-    more: Condvar,
-}
-
-impl Permits {
-    fn take(&self) {
-        let left = self.left.lock().unwrap();
-        let mut left = self.more.wait_while(left, |left| *left == Some(0)).unwrap();
-        if let Some(left) = left.as_mut() {
-            *left -= 1;
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Option<usize>)) {
-        change(&mut self.left.lock().unwrap());
-        self.more.notify_all();
-    }
 }
 
 struct Scripted {
@@ -321,52 +300,4 @@ fn within_long<F: Future>(future: F) -> Option<F::Output> {
         .unwrap();
     let limited = async { tokio::time::timeout(Duration::from_secs(20), future).await };
     runtime.block_on(limited).ok()
-}
-
-/// What the metrics tell must be what the callers saw.
-fn check_counts(
-    registry: &Registry,
-    n_submitted: usize,
-    n_abandoned: usize,
-    told: &BTreeMap<&'static str, usize>,
-) -> Result<(), TestCaseError> {
-    let text = TextEncoder::new()
-        .encode_to_string(&registry.gather())
-        .unwrap();
-    let mut counted = BTreeMap::<&str, usize>::new();
-    for line in text.lines() {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        if series.starts_with("t_queue_depth") {
-            prop_assert_eq!(value, "0", "{}", series);
-        }
-        if series.starts_with("t_jobs_total") {
-            let (_, outcome) = series.split_once("outcome=\"").unwrap();
-            let outcome = outcome.trim_end_matches("\"}");
-            *counted.entry(outcome).or_default() += value.parse::<usize>().unwrap();
-        }
-    }
-    prop_assert_eq!(
-        counted.values().sum::<usize>(),
-        n_submitted,
-        "{:?}",
-        &counted
-    );
-    // Who gave up may have been answered just before. Everybody else was told what was counted.
-    let mut n_unheard = 0;
-    for (&outcome, &n_counted) in &counted {
-        let n_told = told.get(outcome).copied().unwrap_or(0);
-        prop_assert!(
-            n_told <= n_counted,
-            "{}: {:?}, told {:?}",
-            outcome,
-            &counted,
-            told
-        );
-        // These two were, or may have been, told when submitting.
-        if !matches!(outcome, "refused" | "stopped") {
-            n_unheard += n_counted - n_told;
-        }
-    }
-    prop_assert!(n_unheard <= n_abandoned);
-    Ok(())
 }
