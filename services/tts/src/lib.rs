@@ -12,6 +12,7 @@
 //! - Audio inside is mono `f32` at 24 kHz; one speech token is [`SAMPLES_PER_TOKEN`](models::conditioning::SAMPLES_PER_TOKEN) samples.
 
 pub mod models;
+pub mod render;
 pub mod text;
 pub mod utterance;
 pub mod vocode;
