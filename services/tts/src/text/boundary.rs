@@ -21,7 +21,7 @@ pub(super) fn ending(look: &Look<'_>, reading: &Reading) -> Ending {
     let Some(last) = look.word(reading.used - 1) else {
         return Ending::None;
     };
-    let tail = last.tail();
+    let tail = last.marks();
     let rest = if reading.took_stop { &tail[1..] } else { tail };
     let closed = rest.ends_with(is_closer);
     if rest.contains(is_terminator) {
@@ -58,7 +58,7 @@ pub(super) fn ending(look: &Look<'_>, reading: &Reading) -> Ending {
         return Ending::Sentence;
     }
     if rest.contains([':', ';', '：', '；', '؛'])
-        || last.core().is_empty() && rest.is_empty() && is_dash(last.lead())
+        || last.core().is_empty() && rest.is_empty() && is_dash(tail)
     {
         return Ending::Strong;
     }

@@ -137,7 +137,7 @@ fn unify(c: char) -> char {
         '\u{2010}' | '\u{2011}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => '-',
         '\u{2012}' => '–',
         '\u{2015}' => '—',
-        '\u{ba}' | '\u{2da}' => '°',
+        '\u{2da}' => '°',
         '\u{b5}' => 'μ',
         '\u{2044}' | '\u{2215}' => '/',
         '\u{ff04}' => '$',
@@ -182,11 +182,14 @@ pub(super) fn clean_word(raw: &str) -> String {
         let after = characters.get(i + 1).copied();
         let between = |test: fn(char) -> bool| before.is_some_and(test) && after.is_some_and(test);
         match c {
-            '`' | '|' | '[' | ']' | '{' | '}' | '\\' | '\u{ae}' | '\u{2122}' | '\u{a9}' => {}
-            '*' if !between(|it| it.is_ascii_digit()) => {}
+            '\\' if after.is_none_or(|it| it.is_ascii_punctuation()) => {}
+            '`' | '|' | '[' | ']' | '{' | '}' | '\u{ae}' | '\u{2122}' | '\u{a9}' => {}
+            '*' if characters.len() > 1 && !between(|it| it.is_ascii_digit()) => {}
             '_' if !between(|it| it.is_alphanumeric() || it == '_') => {}
             '~' if before == Some('~') || after == Some('~') => {}
             '<' | '>' if !lone_or_by_digit(before, after) => {}
+            // The masculine ordinal is often typed for a degree.
+            '\u{ba}' if before.is_some_and(|it| it.is_ascii_digit()) => text.push('°'),
             _ if c.is_ascii() => text.push(c),
             _ if class(c) == Class::Space => {}
             _ => compose_compatible(c, &mut text),
@@ -241,8 +244,8 @@ fn without_link(raw: &str) -> String {
         return raw.to_owned();
     };
     match rest.split_once(')') {
-        Some((_, after)) => format!("{text}{after}"),
-        None => raw.to_owned(),
+        Some((_, after)) if text.contains(is_speakable) => format!("{text}{after}"),
+        _ => raw.to_owned(),
     }
 }
 

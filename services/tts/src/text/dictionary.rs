@@ -154,6 +154,15 @@ impl Dictionary {
         let first = look.word(0)?;
         let mut written = first.core().to_owned();
         let mut best = None;
+        // ".NET": its mark was taken for one that stands before the word.
+        if first.lead().ends_with('.')
+            && let Some(spoken) = self.get(&format!(".{written}"))
+        {
+            return Some(Reading {
+                bare: true,
+                ..Reading::of(1, spoken)
+            });
+        }
         for used in 1..=MOST_WORDS {
             if let Some(spoken) = self.get(&written) {
                 best = Some(Reading::of(used, spoken));
@@ -173,7 +182,6 @@ impl Dictionary {
             {
                 let stop = Reading {
                     took_stop: true,
-                    may_end: true,
                     ..Reading::of(used, spoken)
                 };
                 best = Some(stop);

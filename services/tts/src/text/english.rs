@@ -1,70 +1,39 @@
 //! English: every kind of number, abbreviation and sign that is read differently than it is written.
 
-use super::numbers::english as numbers;
+mod abbreviations;
+mod dates;
+mod figure;
+mod numeric;
+mod spelling;
+mod units;
+mod web;
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use super::scan::{Gap, Word};
 use super::stream::{Look, Reading};
 
-/// What the next words are, if they are not said as they are written.
+/// What the next words are, if they are not said as they are written. The first rule that fits is taken, the narrow ones first.
 pub(super) fn read(look: &Look<'_>) -> Option<Reading> {
-    let core = look.word(0)?.core();
-    decade(core)
-        .or_else(|| ordinal(core))
-        .or_else(|| year(core))
-        .or_else(|| number(core))
-        .map(|it| Reading::of(1, it))
+    let word = look.word(0)?;
+    list_number(word)
+        .or_else(|| dates::read(look))
+        .or_else(|| dates::read_time(look))
+        .or_else(|| web::read(word.core()).map(|it| Reading::of(1, it)))
+        .or_else(|| numeric::read(look))
+        .or_else(|| abbreviations::read(look))
+        .or_else(|| spelling::read(look))
 }
 
-/// `21st`.
-fn ordinal(core: &str) -> Option<String> {
-    let digits = ["st", "nd", "rd", "th"]
-        .iter()
-        .find_map(|it| core.strip_suffix(it))?;
-    digits.replace(',', "").parse().ok().map(numbers::ordinal)
-}
-
-/// `1980s`, `80s`.
-fn decade(core: &str) -> Option<String> {
-    let n: u64 = core
-        .strip_suffix('s')?
-        .parse()
-        .ok()
-        .filter(|it| it % 10 == 0)?;
-    let number = if n < 100 {
-        numbers::cardinal(n)
-    } else {
-        numbers::year(n)
-    };
-    Some(numbers::plural(&number))
-}
-
-/// `1984`.
-fn year(core: &str) -> Option<String> {
-    core.parse()
-        .ok()
-        .filter(|it| (1900..=2099).contains(it))
-        .map(numbers::year)
-}
-
-/// A number by itself: `1,234`, `-5`, `3.14`, `007`.
-fn number(core: &str) -> Option<String> {
-    let (sign, rest) = core
-        .strip_prefix('-')
-        .map_or(("", core), |it| ("minus ", it));
-    let (whole, fraction) = rest
-        .split_once('.')
-        .map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
-    let plain = whole.replace(',', "");
-    let all_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
-    if !all_digits(&plain) || fraction.is_some_and(|it| !all_digits(it)) {
-        return None;
-    }
-    let whole = match plain.parse::<u64>() {
-        Ok(n) if plain.len() <= 18 && (plain == "0" || !plain.starts_with('0')) => {
-            numbers::cardinal(n)
-        }
-        _ => numbers::digits(&plain),
-    };
-    let fraction = fraction
-        .map(|it| format!(" point {}", numbers::digits(it)))
-        .unwrap_or_default();
-    Some(format!("{sign}{whole}{fraction}"))
+/// `1.` at the start of a line numbers what follows; no sentence ends there.
+fn list_number(word: &Word) -> Option<Reading> {
+    let n = word.core().parse::<u64>().ok().filter(|it| *it < 1000)?;
+    let numbers =
+        word.gap >= Gap::Line && word.lead().is_empty() && matches!(word.tail(), "." | ")");
+    let spoken = format!("{},", super::numbers::english::cardinal(n));
+    numbers.then(|| Reading {
+        took_stop: true,
+        ..Reading::of(1, spoken)
+    })
 }

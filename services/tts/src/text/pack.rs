@@ -31,6 +31,8 @@ pub(super) struct Packer {
     pub(super) early_chars: Option<usize>,
     pieces: Vec<Piece>,
     n_chars: usize,
+    /// Pieces with which something ends, at most: so that a long row without any is not searched again and again.
+    n_endings: usize,
     pause: Pause,
     is_first: bool,
     done: Vec<Sentence>,
@@ -45,6 +47,7 @@ impl Packer {
             early_chars: None,
             pieces: Vec::new(),
             n_chars: 0,
+            n_endings: 0,
             pause: Pause::None,
             is_first: true,
             done: Vec::new(),
@@ -121,6 +124,7 @@ impl Packer {
     }
 
     fn ended(&mut self, ending: Ending) {
+        self.n_endings += usize::from(ending > Ending::None);
         let early = self.early_chars.filter(|_| self.is_first);
         if ending == Ending::Sentence && self.n_chars >= self.limits.min_chars {
             self.release(self.pieces.len(), Pause::Sentence);
@@ -188,23 +192,25 @@ impl Packer {
         }
     }
 
-    /// Where to cut what is too long: after the last end of a sentence, else of a strong clause, else of a clause,
-    /// that leaves neither a fragment before it nor most of the text behind it.
+    /// Where to cut what is too long: after the last end of a sentence, else of a strong clause, else of a clause.
+    /// No fragment is cut off, and a weaker end is better than a stronger one of half the length.
     fn best_cut(&self) -> Option<(usize, Ending)> {
-        let mut best: Option<(usize, Ending)> = None;
+        if self.n_endings == 0 {
+            return None;
+        }
+        let mut best: Option<(usize, usize, Ending)> = None;
         let mut so_far = 0;
         for (i, piece) in self.pieces.iter().enumerate() {
             so_far += length(&piece.spoken) + usize::from(i > 0 && piece.gap > Gap::Joined);
             if piece.ending == Ending::None || so_far < self.limits.min_chars {
                 continue;
             }
-            let far_enough =
-                best.is_none_or(|it| piece.ending >= it.1) || so_far * 4 >= self.n_chars * 3;
-            if far_enough {
-                best = Some((i + 1, piece.ending));
+            if best.is_none_or(|(_, length, ending)| piece.ending >= ending || so_far >= 2 * length)
+            {
+                best = Some((i + 1, so_far, piece.ending));
             }
         }
-        best
+        best.map(|(count, _, ending)| (count, ending))
     }
 
     /// The first `count` pieces are a sentence. What has no letter or digit is none, and is forgotten.
@@ -212,6 +218,11 @@ impl Packer {
         let rest = self.pieces.split_off(count);
         let pieces = std::mem::replace(&mut self.pieces, rest);
         self.n_chars = self.measure();
+        self.n_endings = self
+            .pieces
+            .iter()
+            .filter(|it| it.ending > Ending::None)
+            .count();
         if !pieces.iter().any(|it| it.speakable) {
             return;
         }

@@ -51,6 +51,15 @@ impl Word {
     pub(super) fn tail(&self) -> &str {
         &self.text[self.core.end..]
     }
+
+    /// The marks that may end something: of a word that is nothing but marks, all of them.
+    pub(super) fn marks(&self) -> &str {
+        if self.core.is_empty() {
+            &self.text
+        } else {
+            self.tail()
+        }
+    }
 }
 
 /// Longer words are cut: a bound for what a stream must hold and look through again.
@@ -255,6 +264,14 @@ fn word_end(rest: &str, at_end: bool, tags: &[String]) -> Option<(usize, Gap, bo
         if i >= LONGEST_WORD_BYTES {
             return Some((grapheme_before(rest, i), Gap::Joined, false));
         }
+        match scan.groups_digits(&rest[i..], at_end) {
+            Grouped::Yes => {
+                scan.take(c);
+                continue;
+            }
+            Grouped::Unclear if !at_end => return None,
+            Grouped::Unclear | Grouped::No => {}
+        }
         if let Some(gap) = scan.ends_before(c, &rest[i..]) {
             return Some((i, gap, false));
         }
@@ -319,6 +336,27 @@ impl Shape {
         self.before = self.previous.replace(c);
     }
 
+    /// `1 000 000` with spaces that do not break is one number.
+    fn groups_digits(&self, here: &str, at_end: bool) -> Grouped {
+        let mut following = here.chars();
+        let is_narrow = matches!(following.next(), Some('\u{a0}' | '\u{202f}' | '\u{2009}'));
+        if !is_narrow || !self.previous.is_some_and(|it| it.is_ascii_digit()) {
+            return Grouped::No;
+        }
+        for _ in 0..3 {
+            match following.next() {
+                None => return Grouped::Unclear,
+                Some(c) if c.is_ascii_digit() => {}
+                Some(_) => return Grouped::No,
+            }
+        }
+        match following.next() {
+            None if !at_end => Grouped::Unclear,
+            Some(c) if c.is_ascii_digit() => Grouped::No,
+            None | Some(_) => Grouped::Yes,
+        }
+    }
+
     /// The word is over, and `c` is not part of it. `here` begins with `c`.
     fn ends_before(&self, c: char, here: &str) -> Option<Gap> {
         if divides(c) {
@@ -367,7 +405,7 @@ impl Shape {
             return None;
         }
         let ends = match c {
-            '!' | '?' | '…' | '।' | '؟' => letter_follows,
+            '!' | '?' | '…' | '।' | '؟' | ']' => letter_follows,
             ',' | ';' | '،' => letter_before && letter_follows,
             '.' if self.dots > 1 => next.is_some_and(char::is_alphanumeric),
             // "the end.Next": a stop whose space was forgotten, and neither "U.S." nor "node.js".
@@ -382,6 +420,12 @@ impl Shape {
         };
         ends.then_some(Gap::Space)
     }
+}
+
+enum Grouped {
+    Yes,
+    No,
+    Unclear,
 }
 
 enum Tag {

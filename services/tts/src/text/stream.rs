@@ -18,8 +18,9 @@ use super::{Rules, Sentence, TextError, english, foreign};
 /// # let limits = Limits { min_chars: 5, target_chars: 200, max_chars: 280, max_text_chars: 1000 };
 /// let mut stream = FrontEnd::new(limits, Dictionary::default()).stream("en");
 /// assert!(stream.push("Pi is about 3.").unwrap().is_empty());
-/// assert!(stream.push("14, they say").unwrap().is_empty());
-/// assert_eq!(stream.push(". Or").unwrap()[0].spoken, "Pi is about three point one four, they say.");
+/// assert!(stream.push("14, as Dr").unwrap().is_empty());
+/// let sentences = stream.push(". Who says. ").unwrap();
+/// assert_eq!(sentences[0].spoken, "Pi is about three point one four, as Doctor Who says.");
 /// ```
 #[derive(Debug)]
 pub struct TextStream {
@@ -34,6 +35,8 @@ pub struct TextStream {
     words: VecDeque<Word>,
     previous: String,
     packer: Packer,
+    /// What had arrived when a decision had to wait: without more it need not be tried again.
+    waits_with: Option<(usize, Option<char>)>,
 }
 
 /// How many words the rules may look at. A date with its day of the week, a number with its scale and unit: none needs more.
@@ -62,6 +65,8 @@ pub(super) struct Reading {
     pub(super) took_stop: bool,
     /// That stop may have ended the sentence as well.
     pub(super) may_end: bool,
+    /// The marks around the words were part of it too: "(555) 123-4567".
+    pub(super) bare: bool,
 }
 
 impl Reading {
@@ -71,6 +76,7 @@ impl Reading {
             spoken: spoken.into(),
             took_stop: false,
             may_end: false,
+            bare: false,
         }
     }
 }
@@ -133,6 +139,7 @@ impl TextStream {
             words: VecDeque::new(),
             previous: String::new(),
             packer,
+            waits_with: None,
         }
     }
 
@@ -188,9 +195,18 @@ impl TextStream {
                 };
                 self.words.push_back(word);
             }
-            let Some((piece, used)) = self.next_piece(at_end) else {
+            let begun = self.text[self.scanner.bytes - self.text_start..]
+                .chars()
+                .next();
+            let arrived = Some((self.words.len(), begun));
+            if !at_end && self.waits_with == arrived {
+                return;
+            }
+            let Some((piece, used)) = self.next_piece(begun, at_end) else {
+                self.waits_with = arrived;
                 return;
             };
+            self.waits_with = None;
             self.previous.clear();
             if piece.ending < Ending::Sentence {
                 self.previous.push_str(self.words[used - 1].core());
@@ -205,11 +221,8 @@ impl TextStream {
     }
 
     /// The next words as they are said, unless that depends on what has not arrived.
-    fn next_piece(&self, at_end: bool) -> Option<(Piece, usize)> {
+    fn next_piece(&self, begun: Option<char>, at_end: bool) -> Option<(Piece, usize)> {
         let first = self.words.front()?;
-        let begun = self.text[self.scanner.bytes - self.text_start..]
-            .chars()
-            .next();
         let starts_anew = first.gap >= Gap::Item || (first.gap == Gap::Line && self.breaks_line());
         let previous = if starts_anew { "" } else { &self.previous };
         let look = Look {
@@ -251,7 +264,9 @@ impl TextStream {
             spoken.push_str(&reading.spoken);
             spoken.push_str(last.tail());
         } else {
-            push_marks(first.lead(), &mut spoken);
+            if !reading.bare {
+                push_marks(first.lead(), &mut spoken);
+            }
             spoken.push_str(&sayable(&reading.spoken));
             let tail = if reading.took_stop {
                 &last.tail()[1..]
@@ -267,7 +282,7 @@ impl TextStream {
             }
             push_marks(tail, &mut spoken);
         }
-        if is_dash(&spoken) {
+        if first.core().is_empty() && is_dash(last.marks()) {
             // A dash between words is a pause, and a comma is the mark for it that every model knows.
             ",".clone_into(&mut spoken);
         }

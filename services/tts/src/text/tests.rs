@@ -1,33 +1,18 @@
+mod cutting;
+mod properties;
+mod words;
+
 use super::*;
 
-fn front() -> FrontEnd {
-    FrontEnd::new(
-        Limits {
-            min_chars: 1,
-            target_chars: 200,
-            max_chars: 280,
-            max_text_chars: 2_000_000,
-        },
-        Dictionary::default(),
-    )
+pub(super) fn limits() -> Limits {
+    Limits {
+        min_chars: 20,
+        target_chars: 120,
+        max_chars: 200,
+        max_text_chars: 2_000_000,
+    }
 }
 
-#[test]
-fn smoke() {
-    let out = front()
-        .sentences(
-            "Hello, world. It is 3.14 today! \"Stop!\" he said. The end",
-            "en",
-        )
-        .unwrap();
-    let spoken: Vec<_> = out.iter().map(|it| it.spoken.as_str()).collect();
-    assert_eq!(
-        spoken,
-        [
-            "Hello, world.",
-            "It is three point one four today!",
-            "\"Stop!\" he said.",
-            "The end"
-        ]
-    );
+pub(super) fn front() -> FrontEnd {
+    FrontEnd::new(limits(), Dictionary::default()).with_tags(["laugh", "clear throat"])
 }
