@@ -1,3 +1,6 @@
 //! The models of this service, each behind its queue.
 
+pub mod chatterbox;
 pub mod conditioning;
+pub mod onnx;
+pub mod pack;

@@ -1,0 +1,13 @@
+//! The engine against the plain reference loop of `tests/golden/tts`, on the built-in model and on every variant of the published interface.
+//!
+//! Skipped with a message where ONNX Runtime is not installed.
+
+#[path = "engine/support.rs"]
+mod support;
+
+#[path = "engine/batching.rs"]
+mod batching;
+#[path = "engine/golden.rs"]
+mod golden;
+#[path = "engine/refusals.rs"]
+mod refusals;
