@@ -87,6 +87,12 @@ impl Home {
             .ok_or(HomeError::NotFound)
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A model's file or folder by its name.
     #[must_use]
     pub fn model(&self, name: &str) -> PathBuf {

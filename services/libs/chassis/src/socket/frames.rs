@@ -140,6 +140,11 @@ fn announced(head: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "small numbers of the test's own, and what is not expected fails it"
+)]
 mod tests {
     use std::collections::VecDeque;
 

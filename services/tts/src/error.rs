@@ -1,0 +1,169 @@
+//! Everything that can go wrong in this service, and whose fault it is.
+//!
+//! Invariants:
+//! - One variant for each fault that a reader would act differently on; the code of each is decided here, without a wildcard.
+//! - A message says what is wrong, the limit and the given value, and what to do if we know.
+
+use batcher::{CallError, SubmitError};
+use chassis::api_error::Classify;
+use wire::error::ErrorCode;
+use wire::strict::Rejected;
+
+use crate::text::TextError;
+use crate::voices::VoiceError;
+
+/// A failure of this service.
+#[derive(Debug, thiserror::Error)]
+pub enum TtsError {
+    /// A text, query or form that was not understood.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// A value that is impossible, or at odds with another.
+    #[error("{message}")]
+    Parameter {
+        /// By the name the client gave it.
+        name: &'static str,
+        /// With limit and given value.
+        message: String,
+    },
+    /// The request as a whole is malformed.
+    #[error("{0}")]
+    Malformed(String),
+    /// No such model here.
+    #[error("no model named `{given}` is served here; served: {served}")]
+    UnknownModel {
+        /// What was asked for.
+        given: String,
+        /// What there is.
+        served: String,
+    },
+    /// The model does not speak the language.
+    #[error("{0}")]
+    Language(String),
+    /// The text cannot be spoken.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// Something about voices.
+    #[error(transparent)]
+    Voice(#[from] VoiceError),
+    /// The speech is longer than one request may have.
+    #[error(
+        "the speech is longer than {limit_s} s, the most of one request; send the text in several"
+    )]
+    TooLong {
+        /// In seconds.
+        limit_s: u32,
+    },
+    /// A model has no place for the work.
+    #[error("the {model} is busy; try again soon")]
+    Busy {
+        /// Which one.
+        model: &'static str,
+    },
+    /// A model took too long to begin.
+    #[error("the {model} did not get to it in time")]
+    Expired {
+        /// Which one.
+        model: &'static str,
+    },
+    /// A model failed on this text.
+    #[error("the {model} failed on this text")]
+    Failed {
+        /// Which one.
+        model: &'static str,
+        /// For the log.
+        #[source]
+        cause: BoxError,
+    },
+    /// A model is gone; the process is about to end.
+    #[error("the {model} has stopped")]
+    Stopped {
+        /// Which one.
+        model: &'static str,
+    },
+    /// The voices have not been read yet.
+    #[error("the server is starting: waiting for the voices")]
+    NotReady,
+}
+
+/// A cause that only the log sees.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Classify for TtsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            TtsError::Rejected(rejected) => rejected.code,
+            TtsError::Parameter { .. } => ErrorCode::InvalidParameter,
+            TtsError::Malformed(_) => ErrorCode::InvalidRequest,
+            TtsError::UnknownModel { .. } => ErrorCode::UnknownModel,
+            TtsError::Language(_) => ErrorCode::UnknownLanguage,
+            TtsError::Text(TextError::NothingToSay { .. }) => ErrorCode::InvalidParameter,
+            TtsError::Text(TextError::TooLong { .. }) | TtsError::TooLong { .. } => {
+                ErrorCode::TextTooLong
+            }
+            TtsError::Voice(error) => error.code(),
+            TtsError::Busy { .. } => ErrorCode::Overloaded,
+            TtsError::Expired { .. } => ErrorCode::Timeout,
+            TtsError::Failed { .. } => ErrorCode::SynthesisFailed,
+            TtsError::Stopped { .. } => ErrorCode::Internal,
+            TtsError::NotReady => ErrorCode::NotReady,
+        }
+    }
+
+    fn param(&self) -> Option<&str> {
+        match self {
+            TtsError::Parameter { name, .. } => Some(name),
+            TtsError::UnknownModel { .. } => Some("model"),
+            TtsError::Language(_) => Some("language"),
+            TtsError::Text(_) | TtsError::TooLong { .. } => Some("text"),
+            TtsError::Voice(error) => error.param(),
+            TtsError::Rejected(_)
+            | TtsError::Malformed(_)
+            | TtsError::Busy { .. }
+            | TtsError::Expired { .. }
+            | TtsError::Failed { .. }
+            | TtsError::Stopped { .. }
+            | TtsError::NotReady => None,
+        }
+    }
+}
+
+impl TtsError {
+    /// A parameter with an impossible value: `rule` completes "`name` must ...".
+    pub fn parameter(
+        name: &'static str,
+        rule: impl std::fmt::Display,
+        given: impl std::fmt::Debug,
+    ) -> TtsError {
+        TtsError::Parameter {
+            name,
+            message: format!("`{name}` must {rule}. Given: {given:?}"),
+        }
+    }
+
+    /// A refusal by the queue of `model`.
+    pub fn refused(model: &'static str, error: SubmitError) -> TtsError {
+        match error {
+            SubmitError::Full { .. } => TtsError::Busy { model },
+            SubmitError::Stopped => TtsError::Stopped { model },
+        }
+    }
+
+    /// A job of `model` that came to nothing.
+    pub fn called<E: std::error::Error + Send + Sync + 'static>(
+        model: &'static str,
+        error: CallError<E>,
+    ) -> TtsError {
+        match error {
+            CallError::Expired => TtsError::Expired { model },
+            CallError::Stopped => TtsError::Stopped { model },
+            CallError::Failed(_)
+            | CallError::Panicked
+            | CallError::Miscounted { .. }
+            | CallError::Replaced => TtsError::Failed {
+                model,
+                cause: Box::new(error),
+            },
+        }
+    }
+}
