@@ -279,13 +279,6 @@ fn word_end(rest: &str, at_end: bool, tags: &[String]) -> Option<(usize, Gap, bo
         if next.is_none() && !at_end {
             return None;
         }
-        if scan.wants_to_know(c)
-            && characters.clone().nth(1).is_none()
-            && next.is_some_and(|it| !divides(it))
-            && !at_end
-        {
-            return None;
-        }
         scan.take(c);
         if let Some(gap) = scan.ends_after(c, &rest[i + c.len_utf8()..]) {
             return Some((i + c.len_utf8(), gap, false));
@@ -388,11 +381,6 @@ impl Shape {
             || after_wide_mark
             || clean::is_wide_opener(c) && self.previous.is_some_and(|it| !clean::is_opener(it)))
         .then_some(Gap::Joined)
-    }
-
-    /// Whether the decision after `c` needs two more characters.
-    fn wants_to_know(&self, c: char) -> bool {
-        c == '.' || c == '-' || (c == '–' && self.taken > 0)
     }
 
     /// The word is over, and `c`, just taken, is its last. `rest` is what follows.

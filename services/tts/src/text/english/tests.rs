@@ -80,6 +80,8 @@ fn numbers() {
         2 million → two million
         2.5 million people → two point five million people
         3 hundred → three hundred
+        1,23 → one twenty-three
+        12,3456 → twelve three thousand four hundred fifty-six
         1,2 and 3 → one two and three",
     );
 }
@@ -186,6 +188,8 @@ fn dates_and_times() {
         in 1066 → in ten sixty-six
         1066 men → one thousand sixty-six men
         since 1905 → since nineteen oh five
+        in 1909 → in nineteen oh nine
+        March 45 → March forty-five
         in 1900 → in nineteen hundred
         in 2000 → in two thousand
         2005 → two thousand five

@@ -429,6 +429,28 @@ fn a_sentence_goes_when_nothing_can_change_it() {
     assert_eq!(steps(stream(), &["", " ", "\n"]), ["", "", "", ""]);
 }
 
+/// What a mark hides is not known before it has come.
+#[test]
+fn a_mark_that_has_arrived_says_nothing_yet() {
+    let front = FrontEnd::new(
+        Limits {
+            min_chars: 1,
+            ..limits()
+        },
+        Dictionary::default(),
+    );
+    let pieces = ["At 5 p.m. ", "**", "but** no later. "];
+    assert_eq!(
+        steps(front.stream("en"), &pieces),
+        ["", "", "At five P M but no later.", ""]
+    );
+    let pieces = ["See [x", "FLUSH", "](http://y.com) now"];
+    assert_eq!(
+        steps(front.stream("en"), &pieces),
+        ["", "See x", "", "(y dot com) now"]
+    );
+}
+
 #[test]
 fn the_first_clause_may_go_early() {
     let text = "Well then, that is a rather long beginning of a sentence, and this is its second half, which is long.";
