@@ -173,6 +173,14 @@ impl Socket {
         self.outbox.n_bytes()
     }
 
+    /// Waits until at most `n_bytes` wait for the peer to read, or the connection has gone.
+    ///
+    /// For a session that has more to say than its peer reads and wants to listen meanwhile: what it has not sent yet it can
+    /// still take back. To be awaited by one task at a time, which does not send meanwhile.
+    pub fn drained_to(&self, n_bytes: usize) -> impl Future<Output = ()> + use<> {
+        self.outbox.drained_to(n_bytes)
+    }
+
     /// Ends the session with an error in the native protocol: the message, then a close with the code of the table.
     pub async fn fail(self, error: &ApiError) {
         error.log();

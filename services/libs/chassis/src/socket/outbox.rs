@@ -73,6 +73,16 @@ impl Outbox {
         }
     }
 
+    /// Waits until at most so many bytes are left, or for the connection to go.
+    pub(super) fn drained_to(&self, n_bytes: usize) -> impl Future<Output = ()> + use<> {
+        let shared = Rc::clone(&self.shared);
+        async move {
+            while !shared.is_gone.get() && n_bytes < shared.n_bytes.get() {
+                shared.changed.notified().await;
+            }
+        }
+    }
+
     pub(super) fn add(&self, n_bytes: usize) {
         let shared = &self.shared;
         shared.n_bytes.set(shared.n_bytes.get() + framed(n_bytes));
@@ -214,6 +224,23 @@ mod tests {
         for (payload, frame) in cases {
             assert_eq!(framed(payload), frame);
         }
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_peer_to_read_ends_when_it_has() {
+        let outbox = Outbox::new(1_000);
+        outbox.add(100);
+        outbox.add(100);
+        let drained = outbox.drained_to(110);
+        tokio::pin!(drained);
+        assert!(futures_util::poll!(&mut drained).is_pending());
+        outbox.shared.hand_on(50);
+        assert!(futures_util::poll!(&mut drained).is_pending());
+        outbox.shared.hand_on(44);
+        drained.await;
+        outbox.drained_to(110).await;
+        outbox.shared.is_gone.set(true);
+        outbox.drained_to(0).await;
     }
 
     #[tokio::test]
