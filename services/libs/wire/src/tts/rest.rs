@@ -167,6 +167,9 @@ pub struct Voice {
     /// How the speaker agreed to this use, in the words given at registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
+    /// What could be better about the recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The answer of `GET /v1/voices`.
@@ -259,6 +262,7 @@ mod tests {
             duration: 9.999_999,
             created: Some(1_764_000_000),
             consent: Some("by letter".into()),
+            warnings: vec!["it is short".into()],
         };
         let list = VoiceList {
             voices: vec![
@@ -271,7 +275,7 @@ mod tests {
                 voice,
             ],
         };
-        expect![[r#"{"voices":[{"voice_id":"default","description":"","built_in":true,"duration":6.0},{"voice_id":"user_123","description":"calm","language":"en","aliases":["jenny"],"built_in":false,"duration":10.0,"created":1764000000,"consent":"by letter"}]}"#]]
+        expect![[r#"{"voices":[{"voice_id":"default","description":"","built_in":true,"duration":6.0},{"voice_id":"user_123","description":"calm","language":"en","aliases":["jenny"],"built_in":false,"duration":10.0,"created":1764000000,"consent":"by letter","warnings":["it is short"]}]}"#]]
         .assert_eq(&serde_json::to_string(&list).unwrap());
         let audio = SynthesizedAudio {
             audio: "UklGRg==".into(),

@@ -106,6 +106,9 @@ pub struct RegisterVoice {
     /// How the speaker agreed to this use; kept with the voice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
+    /// Whether a voice of that name may be replaced; without it the name must be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace: Option<bool>,
 }
 
 /// `delete_voice`.
