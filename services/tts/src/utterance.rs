@@ -88,19 +88,9 @@ impl Utterances {
         mem::take(&mut self.actions)
     }
 
-    /// The phrase whose audio is due. That of the other has to wait where it is made.
-    pub fn heard_phrase(&self) -> Option<PhraseId> {
-        self.in_flight.front().map(|it| it.id)
-    }
-
-    /// Whether a request is under way.
-    pub fn has(&self, key: RequestKey) -> bool {
-        self.requests.iter().any(|it| it.key == key)
-    }
-
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.requests.is_empty()
+    /// The phrase whose audio is due, and its request. The audio of the other has to wait where it is made.
+    pub fn heard(&self) -> Option<(PhraseId, RequestKey)> {
+        self.in_flight.front().map(|it| (it.id, it.of))
     }
 
     /// What became of the requests so far.
@@ -111,6 +101,7 @@ impl Utterances {
     fn take(&mut self, event: Event) {
         match event {
             Event::Asked { key, order } => self.asked(key, order),
+            Event::Denied { key, failure } => self.deny(key, failure),
             Event::Ready { key } => self.with(key, |it| it.is_ready = true),
             Event::Phrases {
                 key,
@@ -148,7 +139,6 @@ impl Utterances {
     }
 
     fn asked(&mut self, key: RequestKey, order: Order) {
-        self.totals.requests += 1;
         let refusal = match self.phase {
             Phase::Draining => Some(Failure {
                 code: ErrorCode::Draining,
@@ -169,11 +159,16 @@ impl Utterances {
             Phase::Open => None,
         };
         if let Some(failure) = refusal {
-            self.totals.failed += 1;
-            self.emit(Message::Failed { key, failure });
-            return;
+            return self.deny(key, failure);
         }
+        self.totals.requests += 1;
         self.requests.push_back(Request::new(key, order));
+    }
+
+    fn deny(&mut self, key: RequestKey, failure: Failure) {
+        self.totals.requests += 1;
+        self.totals.failed += 1;
+        self.emit(Message::Failed { key, failure });
     }
 
     fn chunk(&mut self, phrase: PhraseId, samples: &[f32], is_last: bool) {

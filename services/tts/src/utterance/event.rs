@@ -42,6 +42,8 @@ pub struct Order {
 pub enum Event {
     /// A request came. It takes its turn after those before it.
     Asked { key: RequestKey, order: Order },
+    /// A request came that cannot be done, whatever its turn.
+    Denied { key: RequestKey, failure: Failure },
     /// What a request needs to be spoken is at hand.
     Ready { key: RequestKey },
     /// The next phrases of a request, whose text has so many characters by now.

@@ -159,28 +159,20 @@ impl Request {
         }
         bytes.extend(self.track.push(samples));
         self.place_words(is_last);
-        let mut pieces = self.hand_out(bytes, self.delivery == Delivery::AsMade);
-        if is_last {
-            self.tell_rest(&mut pieces);
-        }
-        pieces
+        self.hand_out(bytes, self.delivery == Delivery::AsMade)
     }
 
     /// The phrase that is heard has ended.
     pub(super) fn phrase_ended(&mut self) -> Vec<Piece> {
         self.place_words(true);
         self.spoken.pop_front();
-        let mut pieces = self.hand_out(Vec::new(), true);
-        self.tell_rest(&mut pieces);
-        pieces
+        self.hand_out(Vec::new(), true)
     }
 
     /// Nothing more will be said: what the renderer still holds.
     pub(super) fn finish(&mut self) -> Vec<Piece> {
         let bytes = self.track.finish();
-        let mut pieces = self.hand_out(bytes, true);
-        self.tell_rest(&mut pieces);
-        pieces
+        self.hand_out(bytes, true)
     }
 
     pub(super) fn complete(&self) -> Message {
@@ -221,14 +213,6 @@ impl Request {
             chars: self.chars.clone(),
             words,
             bytes: cut.bytes,
-        }
-    }
-
-    /// Tells the words of a phrase that has ended before its estimated end with its last piece.
-    fn tell_rest(&mut self, pieces: &mut [Piece]) {
-        if let Some(last) = pieces.last_mut() {
-            let rest = self.words_before(last.start, f64::INFINITY);
-            last.words.extend(rest);
         }
     }
 

@@ -200,6 +200,62 @@ fn what_the_client_has_is_made_and_not_sent() {
 }
 
 #[test]
+fn words_that_the_client_has_are_not_told_again() {
+    check(
+        |rig| {
+            rig.open(1, |order| order.skip = 8_000);
+            rig.more(1, phrases(&["One two."]));
+            rig.end_text(1);
+            rig.last(12_800);
+        },
+        &expect![[r#"
+            1 started: 8 characters, 533 ms
+            speak 0 of 1: One two.
+            1 piece 1: 8000+4800 of 0..8, two.@0.27
+            1 complete: 1 pieces, 12800 samples, 8000 skipped
+        "#]],
+    );
+}
+
+#[test]
+fn a_phrase_shorter_than_expected_does_not_turn_its_words_around() {
+    check(
+        |rig| {
+            rig.ask(1, phrases(&["One two three."]));
+            rig.sound(7_600);
+            rig.last(100);
+        },
+        &expect![[r#"
+            1 started: 14 characters, 933 ms
+            speak 0 of 1: One two three.
+            1 piece 1: 0+7600 of 0..14, One@0.00, two@0.31
+            1 piece 2: 7600+100 of 0..14, three.@0.31
+            1 complete: 2 pieces, 7700 samples, 0 skipped
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_resampler_holds_back_comes_at_the_end() {
+    check(
+        |rig| {
+            rig.open(1, |order| order.render = Box::new(rig::Late::default()));
+            rig.more(1, phrases(&["One."]));
+            rig.end_text(1);
+            rig.sound(4);
+            rig.last(10);
+        },
+        &expect![[r#"
+            1 started: 4 characters, 267 ms
+            speak 0 of 1: One.
+            1 piece 1: 0+9 of 0..4, One.@0.00
+            1 piece 2: 9+5 of 0..4
+            1 complete: 2 pieces, 14 samples, 0 skipped
+        "#]],
+    );
+}
+
+#[test]
 fn who_has_all_of_it_gets_nothing_but_the_end() {
     check(
         |rig| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::super::*;
-use super::rig::{order, phrase};
+use super::rig::{Late, order, phrase};
 
 /// Something that may happen. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -28,6 +28,7 @@ enum Step {
     Stranger(u64),
     Cancel(usize),
     Refuse(usize),
+    Deny,
     Draining,
     Close,
     Abort(bool),
@@ -68,6 +69,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<u64>().prop_map(Step::Stranger),
         2 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Refuse),
+        1 => Just(Step::Deny),
     ];
     let end = prop_oneof![
         2 => Just(Step::Close),
@@ -240,7 +242,7 @@ impl World {
         let Some((phrase, of)) = self.speaking.front().copied() else {
             return;
         };
-        assert_eq!(self.utterances.heard_phrase(), Some(phrase));
+        assert_eq!(self.utterances.heard(), Some((phrase, RequestKey(of))));
         let samples: Vec<f32> = (0..n)
             .map(|_| {
                 self.n_samples += 1.0;
@@ -283,6 +285,13 @@ impl World {
                     max_piece,
                     delivery,
                     ..order()
+                };
+                let order = match key.0 % 2 {
+                    0 => order,
+                    _ => Order {
+                        render: Box::new(Late::default()),
+                        ..order
+                    },
                 };
                 self.on(Event::Asked { key, order });
                 self.more(key, n_phrases);
@@ -330,6 +339,15 @@ impl World {
                 key,
                 failure: failure(),
             }),
+            Step::Deny if self.closed.is_none() => {
+                let key = RequestKey(self.seen.len() as u64);
+                self.seen.insert(key.0, Seen::default());
+                self.on(Event::Denied {
+                    key,
+                    failure: failure(),
+                });
+            }
+            Step::Deny => {}
             Step::Draining => self.on(Event::Draining),
             Step::Close => self.on(Event::Close),
             Step::Abort(is_failure) => self.on(Event::Abort {
@@ -379,7 +397,7 @@ proptest! {
             world.chunk(100, true);
         }
         let totals = world.closed.expect("it never closed");
-        prop_assert!(world.utterances.is_idle());
+        prop_assert_eq!(world.utterances.heard(), None);
         let count = |end| world.seen.values().filter(|it| it.end == Some(end)).count() as u64;
         prop_assert_eq!(
             totals,

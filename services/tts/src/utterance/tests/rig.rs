@@ -20,6 +20,23 @@ impl Render for Plain {
     }
 }
 
+/// The same, always five samples behind, as a resampler is.
+#[derive(Default)]
+pub(super) struct Late(Vec<f32>);
+
+impl Render for Late {
+    fn push(&mut self, samples: &[f32]) -> Rendered {
+        self.0.extend(samples);
+        let n_ready = self.0.len().saturating_sub(5);
+        let ready: Vec<f32> = self.0.drain(..n_ready).collect();
+        Plain.push(&ready)
+    }
+
+    fn finish(&mut self) -> Rendered {
+        Plain.push(&mem::take(&mut self.0))
+    }
+}
+
 pub(super) fn order() -> Order {
     Order {
         render: Box::new(Plain),
@@ -119,7 +136,7 @@ impl Rig {
     }
 
     fn chunk(&mut self, n_samples: usize, is_last: bool) {
-        let phrase = self.utterances.heard_phrase().expect("nothing is heard");
+        let (phrase, _) = self.utterances.heard().expect("nothing is heard");
         self.on(Event::Chunk {
             phrase,
             samples: vec![0.5; n_samples],
@@ -136,12 +153,12 @@ impl Rig {
     }
 
     pub(super) fn ended(&mut self) {
-        let phrase = self.utterances.heard_phrase().expect("nothing is heard");
+        let (phrase, _) = self.utterances.heard().expect("nothing is heard");
         self.on(Event::Ended { phrase });
     }
 
     pub(super) fn fail(&mut self) {
-        let phrase = self.utterances.heard_phrase().expect("nothing is heard");
+        let (phrase, _) = self.utterances.heard().expect("nothing is heard");
         let failure = Failure {
             code: ErrorCode::SynthesisFailed,
             message: String::new(),
