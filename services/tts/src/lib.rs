@@ -11,9 +11,11 @@
 //! - A model is owned by one named thread. When one ends, the process ends: systemd is the supervisor.
 //! - Audio inside is mono `f32` at 24 kHz; one speech token is [`SAMPLES_PER_TOKEN`](models::conditioning::SAMPLES_PER_TOKEN) samples.
 
+pub mod dialect;
 pub mod error;
 pub mod metrics;
 pub mod models;
+pub mod options;
 pub mod render;
 pub mod settings;
 pub mod text;
