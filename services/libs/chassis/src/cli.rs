@@ -20,6 +20,8 @@ use crate::telemetry;
 
 /// The arguments that every service takes.
 #[derive(Clone, Debug, Default, clap::Args)]
+// No group: it would be named as the struct of the service is.
+#[group(skip)]
 pub struct Arguments {
     /// The YAML file with settings [default: the service's file in config/, if there is one]
     #[arg(long, value_name = "FILE")]
