@@ -2,5 +2,6 @@
 
 pub mod chatterbox;
 pub mod conditioning;
+pub mod doctor;
 pub mod onnx;
 pub mod pack;

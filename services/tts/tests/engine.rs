@@ -7,6 +7,8 @@ mod support;
 
 #[path = "engine/batching.rs"]
 mod batching;
+#[path = "engine/doctor.rs"]
+mod doctor;
 #[path = "engine/golden.rs"]
 mod golden;
 #[path = "engine/refusals.rs"]

@@ -122,6 +122,22 @@ impl Prompter {
         &self.languages
     }
 
+    /// Its template and rules, for people.
+    pub fn describe(&self) -> String {
+        let example = self.encode("a").unwrap_or_default();
+        let added = match self.ending.len() {
+            0 => String::new(),
+            _ => format!(" and {:?} added to it", self.ending),
+        };
+        let folded = if self.rules.decompose {
+            ", small letters decomposed"
+        } else {
+            ""
+        };
+        let n_tokens = self.tokenizer.get_vocab_size(true);
+        format!("{n_tokens} tokens, \"a\" becomes {example:?}{added}{folded}")
+    }
+
     /// Makes a prompt of a sentence.
     ///
     /// # Errors
