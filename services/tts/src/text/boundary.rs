@@ -1,7 +1,7 @@
 //! Whether a sentence ends with a word.
 
 use super::clean::{is_clause_mark, is_closer, is_terminator};
-use super::stream::{Look, Reading};
+use super::stream::{FullStop, Look, Reading};
 
 /// What ends with a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub(super) fn ending(look: &Look<'_>, reading: &Reading) -> Ending {
         return Ending::None;
     };
     let tail = last.marks();
-    let rest = if reading.took_stop { &tail[1..] } else { tail };
+    let rest = reading.rest(tail);
     let closed = rest.ends_with(is_closer);
     if rest.contains(is_terminator) {
         // "Stop!" he said.
@@ -47,6 +47,9 @@ pub(super) fn ending(look: &Look<'_>, reading: &Reading) -> Ending {
         };
     }
     if rest.contains('.') {
+        if reading.stop == FullStop::Abbreviates {
+            return Ending::None;
+        }
         if is_initial(look, last.core())
             || (closed
                 && look
@@ -65,7 +68,7 @@ pub(super) fn ending(look: &Look<'_>, reading: &Reading) -> Ending {
     if rest.contains(is_clause_mark) {
         return Ending::Clause;
     }
-    if reading.may_end {
+    if reading.stop == FullStop::MayEnd {
         // "at 5 p.m. He left": the stop of the abbreviation was the stop of the sentence too.
         let starts_anew = look
             .next_start(reading.used)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::stream::{Look, Reading};
+use super::stream::{FullStop, Look, Reading};
 
 /// Words and what is said for them.
 ///
@@ -181,7 +181,7 @@ impl Dictionary {
                 .and_then(|_| self.get(&format!("{written}.")))
             {
                 let stop = Reading {
-                    took_stop: true,
+                    stop: FullStop::Taken,
                     ..Reading::of(used, spoken)
                 };
                 best = Some(stop);

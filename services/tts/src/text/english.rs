@@ -12,7 +12,7 @@ mod web;
 pub(super) mod tests;
 
 use super::scan::{Gap, Word};
-use super::stream::{Look, Reading};
+use super::stream::{FullStop, Look, Reading};
 
 /// What the next words are, if they are not said as they are written. The first rule that fits is taken, the narrow ones first.
 pub(super) fn read(look: &Look<'_>) -> Option<Reading> {
@@ -33,7 +33,7 @@ fn list_number(word: &Word) -> Option<Reading> {
         word.gap >= Gap::Line && word.lead().is_empty() && matches!(word.tail(), "." | ")");
     let spoken = format!("{},", super::numbers::english::cardinal(n));
     numbers.then(|| Reading {
-        took_stop: true,
+        stop: FullStop::Taken,
         ..Reading::of(1, spoken)
     })
 }

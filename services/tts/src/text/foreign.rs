@@ -4,7 +4,7 @@
 
 use super::language::Language;
 use super::numbers::cardinal;
-use super::stream::{Look, Reading};
+use super::stream::{FullStop, Look, Reading};
 
 /// How numbers are written and what their signs are called.
 struct Notation {
@@ -70,8 +70,21 @@ fn rules(language: Language) -> Option<Notation> {
 
 /// What the next words are, if they are not said as they are written.
 pub(super) fn read(look: &Look<'_>, language: Language) -> Option<Reading> {
-    let core = look.word(0)?.core();
+    let (core, tail) = (look.word(0)?.core(), look.word(0)?.tail());
+    if tail.starts_with('.') && (is_abbreviation(language, core) || is_dotted(core)) {
+        return Some(Reading {
+            stop: FullStop::Abbreviates,
+            ..Reading::of(1, core)
+        });
+    }
     let rules = rules(language)?;
+    if tail == "."
+        && counts_with_stop(language)
+        && core.len() <= 2
+        && let Some(reading) = ordinal(look, language, core)
+    {
+        return Some(reading);
+    }
     if core == "&" {
         return Some(Reading::of(1, rules.and));
     }
@@ -87,6 +100,81 @@ pub(super) fn read(look: &Look<'_>, language: Language) -> Option<Reading> {
         return Some(Reading::of(1, digits(language, core)));
     }
     Some(Reading::of(1, spell(language, &rules, core)))
+}
+
+/// After these the sentence goes on: titles, and what introduces an example.
+fn is_abbreviation(language: Language, core: &str) -> bool {
+    #[rustfmt::skip]
+    let words: &[&str] = match language {
+        Language::German => &["Dr", "Prof", "Hr", "Hrn", "Fr", "St", "Nr", "Bd", "Abb", "bzw", "ca", "vgl", "evtl", "ggf", "inkl", "exkl", "sog", "Str", "Tel", "Mio", "Mrd", "Ing", "Dipl", "gest", "geb"],
+        Language::French => &["M", "MM", "Dr", "Pr", "St", "Ste", "av", "env", "cf", "fig", "vol", "chap", "tél"],
+        Language::Spanish => &["Sr", "Sra", "Srta", "Dr", "Dra", "Prof", "D", "Dña", "Ud", "Uds", "pág", "págs", "núm", "art", "aprox", "tel", "Av", "Avda"],
+        Language::Italian => &["Sig", "Dott", "Prof", "Ing", "Avv", "pag", "art", "tel", "cfr", "ca", "Sen", "On"],
+        Language::Portuguese => &["Sr", "Sra", "Dr", "Dra", "Prof", "Profa", "pág", "nº", "art", "tel", "Av", "aprox"],
+        Language::Dutch => &["dr", "Dr", "mr", "Mr", "mevr", "dhr", "prof", "Prof", "ir", "nr", "blz", "bijv", "ca", "evt", "resp", "St"],
+        Language::Danish | Language::Norwegian => &["dr", "Dr", "prof", "hr", "fr", "nr", "bl", "ca", "kl", "evt", "jf", "tlf", "St", "Skt"],
+        Language::Swedish => &["dr", "Dr", "prof", "nr", "ca", "kl", "bl", "ev", "jfr", "tel", "St"],
+        Language::Polish => &["dr", "prof", "inż", "mgr", "ul", "al", "pl", "np", "tzn", "tzw", "ok", "nr", "str", "św", "godz", "tel"],
+        Language::Russian => &["г", "гг", "ул", "им", "проф", "акад", "стр", "рис", "тел", "св", "тыс", "млн", "млрд", "руб", "см", "напр"],
+        Language::Turkish => &["Dr", "Prof", "Doç", "Sn", "Av", "Hz", "vb", "bkz", "No", "Cad", "Sok", "Mah"],
+        Language::Finnish => &["tri", "prof", "esim", "ns", "nk", "n", "ks", "vrt", "klo", "puh", "nro"],
+        Language::Greek => &["κ", "κα", "Δρ", "Καθ", "π", "σελ", "αρ", "τηλ", "βλ"],
+        Language::Hindi => &["डॉ", "श्री", "प्रो", "सु", "पं"],
+        Language::Malay => &["Dr", "En", "Pn", "Prof", "No", "Jln"],
+        Language::Arabic | Language::English | Language::Hebrew | Language::Japanese | Language::Korean | Language::Swahili | Language::Chinese | Language::Other => return false,
+    };
+    words.contains(&core)
+}
+
+/// `z.B.`, `p.ej.`, `т.е.`: parts of at most three letters with stops between them.
+fn is_dotted(core: &str) -> bool {
+    core.contains('.')
+        && core
+            .split('.')
+            .all(|it| (1..=3).contains(&it.chars().count()) && it.chars().all(char::is_alphabetic))
+}
+
+/// Languages that write "third" as `3.`.
+fn counts_with_stop(language: Language) -> bool {
+    use Language as L;
+    matches!(
+        language,
+        L::German | L::Danish | L::Norwegian | L::Finnish | L::Polish | L::Turkish
+    )
+}
+
+/// `3. Oktober`, `3. oktober`: no sentence ends before a month, or before a small letter. Only German is said as an ordinal.
+fn ordinal(look: &Look<'_>, language: Language, core: &str) -> Option<Reading> {
+    let n: u64 = core.parse().ok().filter(|it| *it > 0)?;
+    let month = |it: &str| {
+        [
+            "Jan", "Feb", "März", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez",
+        ]
+        .iter()
+        .any(|month| it.starts_with(month))
+    };
+    if language == Language::German {
+        look.word(1)
+            .filter(|it| it.lead().is_empty() && month(it.core()))?;
+        let cardinal = cardinal(language, n)?;
+        let spoken = match n {
+            1 => "ersten".to_owned(),
+            3 => "dritten".to_owned(),
+            7 => "siebten".to_owned(),
+            8 => "achten".to_owned(),
+            0..20 => format!("{cardinal}ten"),
+            _ => format!("{cardinal}sten"),
+        };
+        return Some(Reading {
+            stop: FullStop::Taken,
+            ..Reading::of(1, spoken)
+        });
+    }
+    look.next_start(1).filter(|it| it.is_lowercase())?;
+    Some(Reading {
+        stop: FullStop::Taken,
+        ..Reading::of(1, cardinal(language, n)?)
+    })
 }
 
 /// Every number in the word, with what stands around it.

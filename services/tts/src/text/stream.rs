@@ -54,6 +54,26 @@ pub(super) struct Look<'a> {
     pub(super) previous: &'a str,
 }
 
+/// What the full stop after a reading is, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FullStop {
+    /// The end of the sentence.
+    Ends,
+    /// Part of what was read: it is not said, and ends nothing.
+    Taken,
+    /// Part of what was read, and perhaps the end of the sentence as well.
+    MayEnd,
+    /// Part of an abbreviation that is said as it is written.
+    Abbreviates,
+}
+
+impl FullStop {
+    /// This where the word has a stop; nothing special where it has none.
+    pub(super) fn when(self, stopped: bool) -> Self {
+        if stopped { self } else { Self::Ends }
+    }
+}
+
 /// What the rules make of one or several words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
@@ -61,21 +81,26 @@ pub(super) struct Reading {
     pub(super) used: usize,
     /// What is said instead of their cores.
     pub(super) spoken: String,
-    /// The full stop after the last core was part of it.
-    pub(super) took_stop: bool,
-    /// That stop may have ended the sentence as well.
-    pub(super) may_end: bool,
+    /// What the full stop after the last core is.
+    pub(super) stop: FullStop,
     /// The marks around the words were part of it too: "(555) 123-4567".
     pub(super) bare: bool,
 }
 
 impl Reading {
+    /// The marks after the last core, without the stop that the reading took.
+    pub(super) fn rest<'t>(&self, tail: &'t str) -> &'t str {
+        match self.stop {
+            FullStop::Taken | FullStop::MayEnd => tail.get(1..).unwrap_or_default(),
+            FullStop::Ends | FullStop::Abbreviates => tail,
+        }
+    }
+
     pub(super) fn of(used: usize, spoken: impl Into<String>) -> Self {
         Self {
             used,
             spoken: spoken.into(),
-            took_stop: false,
-            may_end: false,
+            stop: FullStop::MayEnd.when(false),
             bare: false,
         }
     }
@@ -268,12 +293,8 @@ impl TextStream {
                 push_marks(first.lead(), &mut spoken);
             }
             spoken.push_str(&sayable(&reading.spoken));
-            let tail = if reading.took_stop {
-                &last.tail()[1..]
-            } else {
-                last.tail()
-            };
-            if reading.may_end
+            let tail = reading.rest(last.tail());
+            if reading.stop == FullStop::MayEnd
                 && ending == Ending::Sentence
                 && !tail.contains(clean::is_terminator)
                 && !tail.contains('.')

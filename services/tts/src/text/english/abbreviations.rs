@@ -1,7 +1,7 @@
 //! Words that are written short.
 
 use crate::text::scan::Gap;
-use crate::text::stream::{Look, Reading};
+use crate::text::stream::{FullStop, Look, Reading};
 
 /// What the full stop after an abbreviation may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +57,15 @@ pub(super) fn read(look: &Look<'_>) -> Option<Reading> {
         return match stop {
             // Nothing can follow but a number: otherwise it is the word "no" or "fig" at the end of a sentence.
             Stop::Number => before_number(look).then(|| Reading {
-                took_stop: true,
+                stop: FullStop::Taken,
                 ..Reading::of(1, spoken)
             }),
             Stop::Title => Some(Reading {
-                took_stop: stopped,
+                stop: FullStop::Taken.when(stopped),
                 ..Reading::of(1, spoken)
             }),
             Stop::MayEnd => Some(Reading {
-                took_stop: stopped,
-                may_end: stopped,
+                stop: FullStop::MayEnd.when(stopped),
                 ..Reading::of(1, spoken)
             }),
         };
@@ -89,8 +88,7 @@ fn initials(core: &str, stopped: bool) -> Option<Reading> {
     }
     let spoken = letters.join(" ").to_ascii_uppercase();
     Some(Reading {
-        took_stop: stopped,
-        may_end: stopped,
+        stop: FullStop::MayEnd.when(stopped),
         ..Reading::of(1, spoken)
     })
 }
@@ -109,13 +107,12 @@ fn saint_or_street(look: &Look<'_>) -> Reading {
     let before_name = look.next_start(1).is_some_and(char::is_uppercase);
     if before_name && !after_name {
         return Reading {
-            took_stop: true,
+            stop: FullStop::Taken,
             ..Reading::of(1, "Saint")
         };
     }
     Reading {
-        took_stop: true,
-        may_end: true,
+        stop: FullStop::MayEnd,
         ..Reading::of(1, "Street")
     }
 }
@@ -128,13 +125,12 @@ fn doctor_or_drive(look: &Look<'_>, stopped: bool) -> Option<Reading> {
     }
     if !before_name && is_capitalised(look.previous) {
         return Some(Reading {
-            took_stop: true,
-            may_end: true,
+            stop: FullStop::MayEnd,
             ..Reading::of(1, "Drive")
         });
     }
     Some(Reading {
-        took_stop: true,
+        stop: FullStop::Taken,
         ..Reading::of(1, "Doctor")
     })
 }

@@ -3,7 +3,7 @@
 use super::figure::{all_digits, leading_digits};
 use crate::text::numbers::english as numbers;
 use crate::text::scan::Gap;
-use crate::text::stream::{Look, Reading};
+use crate::text::stream::{FullStop, Look, Reading};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -84,8 +84,7 @@ pub(super) fn read(look: &Look<'_>) -> Option<Reading> {
     };
     let Some((word, day)) = next.and_then(|it| Some((it, day(it.core())?))) else {
         return stopped.then(|| Reading {
-            took_stop: true,
-            may_end: true,
+            stop: FullStop::MayEnd,
             ..Reading::of(1, name)
         });
     };
@@ -195,10 +194,9 @@ pub(super) fn read_time(look: &Look<'_>) -> Option<Reading> {
         Some(_) => clock(number)?,
     };
     let last = look.word(used - 1)?;
-    let took_stop = last.core().contains('.') && last.tail().starts_with('.');
+    let stop = last.core().contains('.') && last.tail().starts_with('.');
     Some(Reading {
-        took_stop,
-        may_end: took_stop,
+        stop: FullStop::MayEnd.when(stop),
         ..Reading::of(used, format!("{time} {half}"))
     })
 }

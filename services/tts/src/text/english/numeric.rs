@@ -5,7 +5,7 @@ use super::figure::{Figure, all_digits};
 use super::units::{currency, scale, scale_sign, takes_stop, unit};
 use crate::text::numbers::english as numbers;
 use crate::text::scan::Gap;
-use crate::text::stream::{Look, Reading};
+use crate::text::stream::{FullStop, Look, Reading};
 
 /// Telephone numbers, money, versions, ranges, fractions, measures, and numbers by themselves.
 pub(super) fn read(look: &Look<'_>) -> Option<Reading> {
@@ -333,8 +333,7 @@ fn measured(look: &Look<'_>, core: &str) -> Option<Reading> {
     };
     let stop = takes_stop(suffix) && look.word(0)?.tail().starts_with('.');
     said.map(|it| Reading {
-        took_stop: stop,
-        may_end: stop,
+        stop: FullStop::MayEnd.when(stop),
         ..Reading::of(1, it)
     })
 }
@@ -354,8 +353,7 @@ fn named(look: &Look<'_>, spoken: &str, at: usize, one: bool) -> Option<Reading>
     let name = unit(sign.core(), one, true)?;
     let stop = takes_stop(sign.core()) && sign.tail().starts_with('.');
     Some(Reading {
-        took_stop: stop,
-        may_end: stop,
+        stop: FullStop::MayEnd.when(stop),
         ..Reading::of(at + 1, format!("{spoken} {name}"))
     })
 }

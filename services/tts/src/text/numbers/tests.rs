@@ -270,8 +270,16 @@ fn other_languages_in_sentences() {
         ar | عندي ٣ كتب؟ → عندي ثلاثة كتب؟
         he | יש לי 21 → יש לי עשרים ואחת
         xx | there are 21 → there are 21
-        pl | ok. 12 tys → ok. | dwanaście tys
+        pl | ok. 12 tys → ok. dwanaście tys
         de | 10.10.2010 → zehn zehn zweitausendzehn
+        de | Ich sah Dr. Müller, z.B. gestern. Heute nicht. → Ich sah Dr. Müller, z.B. gestern. | Heute nicht.
+        de | am 3. Oktober und am 24. Dezember → am dritten Oktober und am vierundzwanzigsten Dezember
+        de | Es waren 3. Heute 4. → Es waren drei. | Heute vier.
+        da | den 3. marts → den tre marts
+        fr | M. Dupont est là. Bien. → M. Dupont est là. | Bien.
+        es | El Sr. García vino. Sí. → El Sr. García vino. | Sí.
+        ru | Это т.е. вот. Да. → Это т.е. вот. | Да.
+        pl | np. tak. Nie. → np. tak. | Nie.
         nl | 1.000.000 → een miljoen";
     let mut wrong = Vec::new();
     for line in table.lines().map(str::trim).filter(|it| !it.is_empty()) {
