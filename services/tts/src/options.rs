@@ -13,6 +13,7 @@ use wire::error::ErrorCode;
 use wire::tts::{Encoding, SpeechOptions};
 
 use crate::models::chatterbox::Sampling;
+use crate::models::conditioning::SAMPLE_RATE_HZ;
 use crate::models::pack::Defaults;
 use crate::settings;
 use crate::settings::ranges;
@@ -177,41 +178,7 @@ impl Speech {
             None => max_size,
         };
         let family = &served.defaults;
-        let or =
-            |asked: Option<f32>, set: Option<f32>, family: f32| asked.or(set).unwrap_or(family);
-        let drawing = &family.sampling;
-        let top_k = asked.top_k.or(speech.top_k);
-        let sampling = Sampling {
-            temperature: in_range(
-                "temperature",
-                or(asked.temperature, speech.temperature, drawing.temperature),
-                &ranges::TEMPERATURE,
-            )?,
-            top_p: in_range(
-                "top_p",
-                or(asked.top_p, speech.top_p, drawing.top_p),
-                &ranges::TOP_P,
-            )?,
-            top_k: match top_k {
-                Some(given) => in_range("top_k", given, &ranges::TOP_K)? as usize,
-                None => drawing.top_k,
-            },
-            min_p: in_range(
-                "min_p",
-                or(asked.min_p, speech.min_p, drawing.min_p),
-                &ranges::MIN_P,
-            )?,
-            repetition_penalty: in_range(
-                "repetition_penalty",
-                or(
-                    asked.repetition_penalty,
-                    speech.repetition_penalty,
-                    drawing.repetition_penalty,
-                ),
-                &ranges::REPETITION_PENALTY,
-            )?,
-            seed: asked.seed.or(speech.seed).unwrap_or(drawn),
-        };
+        let sampling = sampling(asked, speech, family, drawn)?;
         let exaggeration = in_range(
             "exaggeration",
             asked.exaggeration.unwrap_or(speech.exaggeration),
@@ -219,7 +186,10 @@ impl Speech {
         )?;
         let cfg_weight = in_range(
             "cfg_weight",
-            or(asked.cfg_weight, speech.cfg_weight, family.cfg_weight),
+            asked
+                .cfg_weight
+                .or(speech.cfg_weight)
+                .unwrap_or(family.cfg_weight),
             &ranges::CFG_WEIGHT,
         )?;
         let speed = in_range("speed", asked.speed.unwrap_or(speech.speed), &ranges::SPEED)?;
@@ -261,6 +231,11 @@ impl Speech {
         })
     }
 
+    /// Whether samples only have to be written: no other speed or rate, which take time to compute.
+    pub fn is_plain(&self) -> bool {
+        self.rate.hz() == SAMPLE_RATE_HZ && (self.speed - 1.0).abs() <= f32::EPSILON
+    }
+
     /// How samples are written, in the words of the interface.
     pub fn wire_encoding(&self) -> Encoding {
         match self.encoding {
@@ -270,6 +245,48 @@ impl Speech {
             Pcm::Alaw => Encoding::Alaw,
         }
     }
+}
+
+fn sampling(
+    asked: &SpeechOptions,
+    speech: &settings::Speech,
+    family: &Defaults,
+    drawn: u64,
+) -> Result<Sampling, OptionsError> {
+    let or = |asked: Option<f32>, set: Option<f32>, family: f32| asked.or(set).unwrap_or(family);
+    let drawing = &family.sampling;
+    let top_k = asked.top_k.or(speech.top_k);
+    Ok(Sampling {
+        temperature: in_range(
+            "temperature",
+            or(asked.temperature, speech.temperature, drawing.temperature),
+            &ranges::TEMPERATURE,
+        )?,
+        top_p: in_range(
+            "top_p",
+            or(asked.top_p, speech.top_p, drawing.top_p),
+            &ranges::TOP_P,
+        )?,
+        top_k: match top_k {
+            Some(given) => in_range("top_k", given, &ranges::TOP_K)? as usize,
+            None => drawing.top_k,
+        },
+        min_p: in_range(
+            "min_p",
+            or(asked.min_p, speech.min_p, drawing.min_p),
+            &ranges::MIN_P,
+        )?,
+        repetition_penalty: in_range(
+            "repetition_penalty",
+            or(
+                asked.repetition_penalty,
+                speech.repetition_penalty,
+                drawing.repetition_penalty,
+            ),
+            &ranges::REPETITION_PENALTY,
+        )?,
+        seed: asked.seed.or(speech.seed).unwrap_or(drawn),
+    })
 }
 
 /// What an encoding of the interface means.

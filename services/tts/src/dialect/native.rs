@@ -49,14 +49,16 @@ impl Dialect for Native {
     }
 
     fn said(&mut self, message: Message, facts: &Facts<'_>) -> Vec<Frame> {
-        match message {
-            Message::Piece(piece) => {
-                let bytes = piece.bytes.clone();
-                let header = ServerMessage::AudioChunk(chunk(piece, facts));
-                vec![Frame::Text(header.to_text()), Frame::Binary(bytes)]
-            }
-            other => vec![Frame::Text(said(other, facts).to_text())],
-        }
+        let audio = match &message {
+            Message::Piece(piece) => Some(Frame::Binary(piece.bytes.clone())),
+            Message::Started { .. }
+            | Message::Complete { .. }
+            | Message::Cancelled { .. }
+            | Message::Failed { .. }
+            | Message::Closed(_) => None,
+        };
+        let text = Frame::Text(said(message, facts).to_text());
+        [text].into_iter().chain(audio).collect()
     }
 
     fn notice(&mut self, notice: Notice<'_>) -> Option<String> {

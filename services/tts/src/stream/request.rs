@@ -1,0 +1,300 @@
+//! What the edge knows of one request: its options, its voice, its text as far as it has come, and who speaks it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wire::tts::SpeechOptions;
+
+use crate::models::chatterbox;
+use crate::models::conditioning::{SAMPLE_RATE_HZ, SAMPLES_PER_TOKEN};
+use crate::options::Speech;
+use crate::render::{Format, RenderError, Renderer, Shape};
+use crate::settings;
+use crate::speaker::{Manner, Pace};
+use crate::text::{FrontEnd, Pause, Sentence, TextError, TextStream, word_times};
+use crate::utterance::{Delivery, Order, Phrase, Render, Rendered, WordShare};
+use crate::voices::Voice;
+
+/// No piece is longer, whatever is asked for: a client that plays what it reads, as it reads it, takes a piece in so long, and who
+/// takes nothing for `server.slow_reader_ms` is taken for dead.
+const LONGEST_PIECE: Duration = Duration::from_secs(4);
+
+/// A request that is under way.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// As it was asked for, before anything was filled in.
+    pub(super) asked: SpeechOptions,
+    pub(super) speech: Speech,
+    voice: Option<Arc<Voice>>,
+    text: Text,
+    /// Phrases that were to be spoken so far.
+    n_phrases: u64,
+    pub(super) arrived: Instant,
+    /// When it had its turn.
+    pub(super) turn: Option<Instant>,
+    /// From its arrival to its first audio.
+    pub(super) first_chunk: Option<Duration>,
+    pub(super) n_sent: u64,
+    pub(super) sent_until: u64,
+    /// Audio made, at the models' rate.
+    pub(super) n_made: u64,
+}
+
+/// The text of a request.
+#[derive(Debug)]
+enum Text {
+    Whole,
+    Pieces {
+        stream: Box<TextStream>,
+        last_at: Instant,
+        /// Whether something came since it was last said that all is to be spoken.
+        is_pending: bool,
+    },
+}
+
+impl Request {
+    pub(super) fn new(asked: SpeechOptions, speech: Speech) -> Request {
+        Request {
+            asked,
+            speech,
+            voice: None,
+            text: Text::Whole,
+            n_phrases: 0,
+            arrived: Instant::now(),
+            turn: None,
+            first_chunk: None,
+            n_sent: 0,
+            sent_until: 0,
+            n_made: 0,
+        }
+    }
+
+    /// The same, whose text comes in pieces.
+    pub(super) fn in_pieces(self, front_end: &FrontEnd) -> Request {
+        let stream = Box::new(front_end.stream(&self.speech.language));
+        Request {
+            text: Text::Pieces {
+                stream,
+                last_at: Instant::now(),
+                is_pending: false,
+            },
+            ..self
+        }
+    }
+
+    /// How its audio is wanted, from sample `skip` on.
+    ///
+    /// # Errors
+    /// It cannot be rendered so.
+    pub(super) fn order(&self, skip: u64) -> Result<Order, RenderError> {
+        let speech = &self.speech;
+        let shape = Shape {
+            format: Format::Raw(speech.encoding),
+            sample_rate: speech.rate,
+            speed: speech.speed,
+        };
+        let (renderer, head) = Renderer::new(&shape)?;
+        debug_assert!(head.is_empty(), "raw samples have no head");
+        let rate_hz = speech.rate.hz();
+        let asked = speech.chunk_tokens as u64 * SAMPLES_PER_TOKEN as u64 * u64::from(rate_hz)
+            / u64::from(SAMPLE_RATE_HZ);
+        let longest = LONGEST_PIECE.as_secs() * u64::from(rate_hz);
+        Ok(Order {
+            render: Box::new(Raw(Some(renderer))),
+            rate_hz,
+            bytes_per_sample: speech.encoding.bytes_per_sample(),
+            skip,
+            max_piece: usize::try_from(asked.min(longest))
+                .unwrap_or(usize::MAX)
+                .max(1),
+            delivery: if speech.streaming {
+                Delivery::AsMade
+            } else {
+                Delivery::WholePhrases
+            },
+            speed: speech.speed,
+        })
+    }
+
+    /// So many bytes are a second of its audio.
+    pub(super) fn bytes_per_second(&self) -> usize {
+        self.speech.rate.hz() as usize * self.speech.encoding.bytes_per_sample()
+    }
+
+    pub(super) fn text_is_open(&self) -> bool {
+        matches!(self.text, Text::Pieces { .. })
+    }
+
+    /// More of the text.
+    ///
+    /// # Errors
+    /// It is longer than a text may be.
+    pub(super) fn push(
+        &mut self,
+        piece: &str,
+        settings: &settings::Text,
+    ) -> Result<Vec<Phrase>, TextError> {
+        let Text::Pieces {
+            stream,
+            last_at,
+            is_pending,
+        } = &mut self.text
+        else {
+            return Ok(Vec::new());
+        };
+        *last_at = Instant::now();
+        *is_pending |= !piece.is_empty();
+        Ok(phrases(stream.push(piece)?, settings))
+    }
+
+    /// All that has come is to be spoken.
+    pub(super) fn flush(&mut self, settings: &settings::Text) -> Vec<Phrase> {
+        let Text::Pieces {
+            stream, is_pending, ..
+        } = &mut self.text
+        else {
+            return Vec::new();
+        };
+        *is_pending = false;
+        phrases(stream.flush(), settings)
+    }
+
+    /// No more text comes.
+    pub(super) fn end_text(&mut self, settings: &settings::Text) -> Vec<Phrase> {
+        match std::mem::replace(&mut self.text, Text::Whole) {
+            Text::Whole => Vec::new(),
+            Text::Pieces { stream, .. } => phrases(stream.end(), settings),
+        }
+    }
+
+    /// The characters of a text in pieces so far.
+    pub(super) fn n_chars(&self) -> u64 {
+        match &self.text {
+            Text::Whole => 0,
+            Text::Pieces { stream, .. } => stream.n_chars() as u64,
+        }
+    }
+
+    /// When text last came, and whether some of it waits to become a sentence; of a text that is still coming.
+    pub(super) fn waits_for_text(&self) -> Option<(Instant, bool)> {
+        match &self.text {
+            Text::Whole => None,
+            Text::Pieces {
+                last_at,
+                is_pending,
+                ..
+            } => Some((*last_at, *is_pending)),
+        }
+    }
+
+    pub(super) fn found(&mut self, voice: Arc<Voice>) {
+        self.voice = Some(voice);
+    }
+
+    /// What the models are to be given for its next phrase, and how it is to be spoken. `None` while nobody is there to speak it.
+    pub(super) fn sentence(
+        &mut self,
+        phrase: &Phrase,
+        max_tokens: usize,
+    ) -> Option<(chatterbox::Sentence, Manner)> {
+        let voice = self.voice.as_ref()?;
+        let speech = &self.speech;
+        let nth = self.n_phrases;
+        self.n_phrases += 1;
+        let sentence = chatterbox::Sentence {
+            text: phrase.spoken.clone(),
+            language: Some(speech.language.clone()),
+            voice: Arc::clone(&voice.conditioning),
+            sampling: chatterbox::Sampling {
+                // Otherwise every sentence would begin with the same draws.
+                seed: speech.sampling.seed.wrapping_add(nth),
+                ..speech.sampling
+            },
+            exaggeration: speech.exaggeration,
+            cfg_weight: speech.cfg_weight,
+            max_tokens,
+        };
+        let pace = if speech.streaming {
+            Pace::RealTime
+        } else {
+            Pace::Fast
+        };
+        let manner = Manner {
+            max_chunk_tokens: Some(speech.chunk_tokens),
+            ..Manner::new(pace)
+        };
+        Some((sentence, manner))
+    }
+}
+
+/// The sentences of a whole text.
+///
+/// # Errors
+/// It is too long, or there is nothing to say.
+pub(super) fn whole(
+    text: &str,
+    language: &str,
+    (front_end, settings): (&FrontEnd, &settings::Text),
+) -> Result<Vec<Phrase>, TextError> {
+    Ok(phrases(front_end.sentences(text, language)?, settings))
+}
+
+fn phrases(sentences: Vec<Sentence>, settings: &settings::Text) -> Vec<Phrase> {
+    sentences
+        .into_iter()
+        .map(|it| phrase(it, settings))
+        .collect()
+}
+
+fn phrase(sentence: Sentence, settings: &settings::Text) -> Phrase {
+    // Any length does: what is asked for is which part of it each word takes.
+    const WHOLE: Duration = Duration::from_secs(1_000);
+    let words = word_times(&sentence, WHOLE)
+        .into_iter()
+        .map(|it| WordShare {
+            text: it.text,
+            start: it.start.div_duration_f64(WHOLE),
+            end: it.end.div_duration_f64(WHOLE),
+        });
+    let pause = match sentence.pause_before {
+        Pause::None => Duration::ZERO,
+        Pause::Clause => settings.clause_pause,
+        Pause::Sentence => settings.sentence_pause,
+        Pause::Paragraph => settings.paragraph_pause,
+    };
+    let pause_samples = pause.as_millis() * u128::from(SAMPLE_RATE_HZ) / 1_000;
+    Phrase {
+        words: words.collect(),
+        chars: sentence.source_chars,
+        pause_samples: usize::try_from(pause_samples).unwrap_or(usize::MAX),
+        spoken: sentence.spoken,
+    }
+}
+
+/// Samples without a container.
+struct Raw(Option<Renderer>);
+
+impl Render for Raw {
+    fn push(&mut self, samples: &[f32]) -> Rendered {
+        rendered(self.0.as_mut().map(|it| it.push(samples)))
+    }
+
+    fn finish(&mut self) -> Rendered {
+        rendered(self.0.take().map(Renderer::finish))
+    }
+}
+
+/// Only containers can fail.
+fn rendered(rendered: Option<Result<crate::render::Rendered, RenderError>>) -> Rendered {
+    match rendered {
+        Some(Ok(it)) => Rendered {
+            bytes: it.bytes,
+            n_samples: it.samples,
+        },
+        Some(Err(error)) => {
+            tracing::error!(%error, "raw samples could not be written");
+            Rendered::default()
+        }
+        None => Rendered::default(),
+    }
+}
