@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! - Only the edges and [`speaker`](models) await; the core is pure and counts time in samples.
+//! - Only the edges and [`speaker`] await; the core is pure and counts time in samples.
 //! - A model is owned by one named thread. When one ends, the process ends: systemd is the supervisor.
 //! - Audio inside is mono `f32` at 24 kHz; one speech token is [`SAMPLES_PER_TOKEN`](models::conditioning::SAMPLES_PER_TOKEN) samples.
 
@@ -18,6 +18,7 @@ pub mod models;
 pub mod options;
 pub mod render;
 pub mod settings;
+pub mod speaker;
 pub mod text;
 pub mod utterance;
 pub mod vocode;

@@ -144,6 +144,16 @@ struct Out {
     end: usize,
 }
 
+impl Chunk {
+    /// All of a sentence that has no sound.
+    pub const NOTHING: Chunk = Chunk {
+        samples: Vec::new(),
+        start: 0,
+        n_tokens: 0,
+        is_last: true,
+    };
+}
+
 impl Reach {
     /// The published decoders: their encoder looks three tokens ahead.
     pub const PUBLISHED: Reach = Reach {
@@ -214,6 +224,10 @@ impl Vocode {
             self.tokens.extend(silence);
         }
         self.has_ended = true;
+    }
+
+    pub fn has_begun(&self) -> bool {
+        !self.tokens.is_empty()
     }
 
     pub fn has_ended(&self) -> bool {

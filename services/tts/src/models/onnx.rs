@@ -39,7 +39,7 @@ pub enum OpenError {
 pub struct RunError(Arc<str>);
 
 impl RunError {
-    pub(super) fn new(reason: impl Display) -> RunError {
+    pub(crate) fn new(reason: impl Display) -> RunError {
         RunError(reason.to_string().into())
     }
 }

@@ -68,6 +68,14 @@ impl Listener {
         now.saturating_sub(until)
     }
 
+    /// There was nothing to say for a while. If he has played all he had, he begins anew.
+    pub fn rested(&mut self, now: Duration) {
+        if self.plays_until.is_some_and(|until| until <= now) {
+            self.plays_until = None;
+            self.n_windows = 0;
+        }
+    }
+
     pub fn per_token(&self) -> Duration {
         self.per_token
     }
@@ -142,6 +150,20 @@ mod tests {
         listener.delivered(ms(0), 2_400);
         assert_eq!(listener.delivered(ms(130), 2_400), ms(30));
         assert_eq!(listener.demand(ms(130)).ahead, Some(ms(100)));
+    }
+
+    #[test]
+    fn who_was_given_nothing_because_nothing_was_said_begins_anew() {
+        let mut listener = Listener::new(ms(1));
+        listener.decoded(10, ms(10));
+        listener.delivered(ms(0), 2_400);
+        listener.rested(ms(99));
+        assert_eq!(listener.demand(ms(99)).ahead, Some(ms(1)));
+        assert_eq!(listener.demand(ms(99)).n_windows, 1);
+        listener.rested(ms(100));
+        assert_eq!(listener.demand(ms(100)).ahead, None);
+        assert_eq!(listener.demand(ms(100)).n_windows, 0);
+        assert_eq!(listener.delivered(ms(5_000), 2_400), Duration::ZERO);
     }
 
     #[test]
