@@ -59,7 +59,7 @@ pub use level::Level;
 pub use record::{MAX_CONSENT_CHARS, MAX_DESCRIPTION_CHARS, Notes, Owner, Record, Requester};
 pub use reference::{Preparer, Reference, ReferenceError, Rules, Upload, Warning};
 pub use register::{IfExists, Registration};
-pub use settings::{Bucket, DEFAULT_VOICE, KNOWN_NAMES, Place, Settings, VoicesRaw};
+pub use settings::{Bucket, DEFAULT_VOICE, KNOWN_NAMES, Keys, Place, Settings, VoicesRaw};
 pub use studio::Queues;
 
 /// What the store has to know of the models.
@@ -193,7 +193,7 @@ impl VoiceStore {
             return Ok(record);
         }
         let Some(target) = alias else {
-            return Err(self.unknown(id.as_str()).await);
+            return Err(self.unknown(format!("`{id}`")).await);
         };
         if let Some(built_in) = self.built_in(target) {
             return Ok(Arc::clone(&built_in.record));
@@ -201,7 +201,7 @@ impl VoiceStore {
         match self.inner.known.record(target, false).await? {
             Some(record) => Ok(record),
             None => Err(self
-                .unknown(&format!("{id}` (an alias of `{target})"))
+                .unknown(format!("`{id}` (an alias of `{target}`)"))
                 .await),
         }
     }
@@ -244,7 +244,7 @@ impl VoiceStore {
         if register::delete(&self.inner, &id, requester).await? {
             return Ok(());
         }
-        Err(self.unknown(id.as_str()).await)
+        Err(self.unknown(format!("`{id}`")).await)
     }
 
     /// Who a caller is to this store: the caller of a request that was let in with a key, or of one that needed none.
@@ -261,7 +261,7 @@ impl VoiceStore {
     }
 
     /// Says what there is, without more than fits a message.
-    async fn unknown(&self, given: &str) -> VoiceError {
+    async fn unknown(&self, given: String) -> VoiceError {
         const SHOWN: usize = 20;
         // Without the store's help the answer is shorter, and still the right one.
         let records = self.list().await.unwrap_or_default();
@@ -278,10 +278,7 @@ impl VoiceStore {
         if known.is_empty() {
             known.push_str("none yet: register one");
         }
-        VoiceError::Unknown {
-            given: given.to_owned(),
-            known,
-        }
+        VoiceError::Unknown { given, known }
     }
 }
 
@@ -310,7 +307,7 @@ impl Inner {
         let digest = reference.digest;
         let conditioning = self
             .conditionings
-            .stored_or_extracted(&digest, reference.samples)
+            .of_built_in(&digest, reference.samples)
             .await?;
         Ok(Voice {
             record: Arc::new(Record::new(facts, notes)),
@@ -332,3 +329,6 @@ impl fmt::Debug for VoiceStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::SpawnedReqwestConnector;
 use object_store::local::LocalFileSystem;
@@ -32,20 +32,21 @@ use object_store::{
 use tokio::runtime::Handle;
 
 use super::digest::Digest;
-use super::error::VoiceError;
+use super::error::{Cause, VoiceError};
 use super::id::VoiceId;
 use super::record::Record;
 use super::settings::{Bucket, Place};
 
 /// The longest that one call of the store may take, with its retries.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Staged and orphaned files older than this belong to nobody who still runs.
-const ABANDONED: Duration = Duration::from_secs(3_600);
+/// Staged and orphaned files older than this belong to nobody who still runs, whatever the clocks of the hosts say.
+const ABANDONED: Duration = Duration::from_secs(24 * 3_600);
 
 /// Where voices are kept.
 #[derive(Clone, Debug)]
 pub(super) struct Archive {
     store: Arc<dyn ObjectStore>,
+    patience: Duration,
 }
 
 /// Tells one version of an object from another.
@@ -64,7 +65,7 @@ pub(super) enum Write {
 /// A record that was asked for.
 #[derive(Debug)]
 pub(super) enum Found {
-    Record(Record, Stamp),
+    Record(Box<Record>, Stamp),
     /// As it was known.
     Unchanged,
     Damaged,
@@ -81,13 +82,19 @@ impl Archive {
             }
             Place::Bucket(bucket) => open_bucket(bucket)?,
         };
-        Ok(Archive { store })
+        Ok(Archive {
+            store,
+            patience: PATIENCE,
+        })
     }
 
-    /// For tests: any store.
+    /// For tests: any store, and little patience.
     #[cfg(test)]
     pub(super) fn over(store: Arc<dyn ObjectStore>) -> Archive {
-        Archive { store }
+        Archive {
+            store,
+            patience: Duration::from_millis(1_500),
+        }
     }
 
     /// The record of a voice, unless it is still the one with the stamp `known`.
@@ -105,14 +112,14 @@ impl Archive {
             let stamp = Stamp::of(&got.meta);
             Ok((got.bytes().await?, stamp))
         };
-        let (bytes, stamp) = match patiently("reading a voice", read).await {
+        let (bytes, stamp) = match self.patiently("reading a voice", read).await {
             Ok(found) => found,
             Err(Refusal::Missing) => return Ok(Found::Nothing),
             Err(Refusal::Same) => return Ok(Found::Unchanged),
             Err(refusal) => return Err(refusal.into()),
         };
         Ok(match Record::read(&bytes, id) {
-            Some(record) => Found::Record(record, stamp),
+            Some(record) => Found::Record(Box::new(record), stamp),
             None => Found::Damaged,
         })
     }
@@ -148,7 +155,7 @@ impl Archive {
         let path = record_path(&record.id);
         let options = PutOptions::from(mode);
         let put = self.store.put_opts(&path, PutPayload::from(bytes), options);
-        match patiently(DOING, put).await {
+        match self.patiently(DOING, put).await {
             Ok(put) => Ok(Some(Stamp(put.e_tag.unwrap_or_default()))),
             Err(Refusal::Taken) => Ok(None),
             Err(refusal) => Err(refusal.into()),
@@ -197,7 +204,9 @@ impl Archive {
     pub(super) async fn delete_conditionings(&self, audio: &Digest) -> Result<(), VoiceError> {
         const DOING: &str = "deleting conditionings";
         let folder = Path::from("conditioning");
-        let packs = patiently(DOING, self.store.list_with_delimiter(Some(&folder))).await?;
+        let packs = self
+            .patiently(DOING, self.store.list_with_delimiter(Some(&folder)))
+            .await?;
         for pack in packs.common_prefixes {
             let path = pack.join(format!("{audio}.bin"));
             self.delete(DOING, &path).await?;
@@ -206,11 +215,15 @@ impl Archive {
     }
 
     /// Deletes references that no record owns and that are too old to belong to a registration under way: what a server leaves
-    /// behind that is killed in one. Gives how many.
+    /// behind that is killed in one. Gives how many. Does nothing while there are records that this version cannot read: they
+    /// may own some.
     pub(super) async fn sweep(&self, records: &[Arc<Record>]) -> Result<usize, VoiceError> {
         let owned: std::collections::HashSet<Path> =
             records.iter().map(|it| audio_path(it)).collect();
         let mut n_swept = 0;
+        if self.ids().await?.len() != records.len() {
+            return Ok(0);
+        }
         for object in self.objects("audio").await? {
             let age = std::time::SystemTime::now()
                 .duration_since(object.last_modified.into())
@@ -225,20 +238,18 @@ impl Archive {
 
     async fn objects(&self, folder: &str) -> Result<Vec<ObjectMeta>, VoiceError> {
         let folder = Path::from(folder);
-        // A file that vanishes while the folder is read is an error of its own, and not one.
-        let present = self.store.list(Some(&folder)).filter_map(|it| async {
-            match it {
-                Err(object_store::Error::NotFound { .. }) => None,
-                it => Some(it),
-            }
-        });
-        let objects = patiently("listing voices", present.try_collect()).await?;
+        let objects = self
+            .patiently(
+                "listing voices",
+                self.store.list(Some(&folder)).try_collect(),
+            )
+            .await?;
         Ok(objects)
     }
 
     async fn get(&self, doing: &'static str, path: &Path) -> Result<Option<Bytes>, VoiceError> {
         let read = async { self.store.get(path).await?.bytes().await };
-        match patiently(doing, read).await {
+        match self.patiently(doing, read).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Refusal::Missing) => Ok(None),
             Err(refusal) => Err(refusal.into()),
@@ -251,15 +262,50 @@ impl Archive {
         path: &Path,
         bytes: Vec<u8>,
     ) -> Result<(), VoiceError> {
-        patiently(doing, self.store.put(path, PutPayload::from(bytes))).await?;
+        self.patiently(doing, self.store.put(path, PutPayload::from(bytes)))
+            .await?;
         Ok(())
     }
 
     async fn delete(&self, doing: &'static str, path: &Path) -> Result<(), VoiceError> {
-        match patiently(doing, self.store.delete(path)).await {
+        match self.patiently(doing, self.store.delete(path)).await {
             Ok(()) | Err(Refusal::Missing) => Ok(()),
             Err(refusal) => Err(refusal.into()),
         }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "three of what object_store says are answers, and the rest is not told apart"
+    )]
+    async fn patiently<T>(
+        &self,
+        doing: &'static str,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, Refusal> {
+        let outcome = match tokio::time::timeout(self.patience, call).await {
+            Ok(outcome) => outcome,
+            Err(cause) => {
+                return Err(Refusal::Failed(VoiceError::Storage {
+                    doing,
+                    cause: Arc::new(cause),
+                }));
+            }
+        };
+        outcome.map_err(|error| match error {
+            object_store::Error::NotFound { .. } => Refusal::Missing,
+            object_store::Error::AlreadyExists { .. } => Refusal::Taken,
+            object_store::Error::NotModified { .. } => Refusal::Same,
+            error => {
+                let is_full = is_full(&error);
+                let cause: Cause = Arc::new(error);
+                Refusal::Failed(if is_full {
+                    VoiceError::Full { cause }
+                } else {
+                    VoiceError::Storage { doing, cause }
+                })
+            }
+        })
     }
 }
 
@@ -362,6 +408,11 @@ fn open_bucket(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, VoiceError> {
     if let Some(region) = &bucket.region {
         builder = builder.with_region(region);
     }
+    if let Some(keys) = &bucket.keys {
+        builder = builder
+            .with_access_key_id(&keys.id)
+            .with_secret_access_key(keys.secret.expose());
+    }
     let store = builder.build().map_err(|cause| VoiceError::Storage {
         doing: "opening the bucket of voices",
         cause: Arc::new(cause),
@@ -392,47 +443,23 @@ impl From<Refusal> for VoiceError {
     }
 }
 
-async fn patiently<T>(
-    doing: &'static str,
-    call: impl Future<Output = object_store::Result<T>>,
-) -> Result<T, Refusal> {
-    let outcome = match tokio::time::timeout(PATIENCE, call).await {
-        Ok(outcome) => outcome,
-        Err(cause) => {
-            return Err(Refusal::Failed(VoiceError::Storage {
-                doing,
-                cause: Arc::new(cause),
-            }));
-        }
-    };
-    outcome.map_err(|error| match error {
-        object_store::Error::NotFound { .. } => Refusal::Missing,
-        object_store::Error::AlreadyExists { .. } => Refusal::Taken,
-        object_store::Error::NotModified { .. } => Refusal::Same,
-        error if is_full(&error) => Refusal::Failed(VoiceError::Full {
-            cause: Arc::new(error),
-        }),
-        error => Refusal::Failed(VoiceError::Storage {
-            doing,
-            cause: Arc::new(error),
-        }),
-    })
-}
-
 /// Whether the disk, the quota or the bucket is full.
-fn is_full(error: &object_store::Error) -> bool {
+pub(super) fn is_full(error: &object_store::Error) -> bool {
+    const FULL: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if matches!(
-            io,
-            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        ) {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|it| FULL.contains(&it.kind())) {
             return true;
         }
-        cause = error.source();
+        // What an error of this kind wraps is not its source: that is the source of what it wraps.
+        let wrapped = io.and_then(|it| it.get_ref());
+        cause = match wrapped {
+            Some(error) => Some(error),
+            None => error.source(),
+        };
     }
-    // What S3-compatible servers that have an end say: status 507, and codes such as `XMinioStorageFull`.
+    // What S3-compatible servers that have an end say. No id can look like this.
     let text = error.to_string();
-    text.contains("507 Insufficient Storage") || text.contains("StorageFull")
+    text.contains("507 Insufficient Storage") || text.contains("StorageFull</Code>")
 }

@@ -109,24 +109,29 @@ impl Conditionings {
         Ok(conditioning)
     }
 
-    /// The conditioning of audio that is at hand, for a voice that has no record in the store.
-    pub(super) async fn stored_or_extracted(&self, digest: &Digest, samples: Vec<f32>) -> Outcome {
+    /// The conditioning of audio that is at hand. A store that does not work only makes it slower. Not stored yet.
+    pub(super) async fn of_samples(&self, digest: &Digest, samples: Vec<f32>) -> Outcome {
+        if let Some(conditioning) = self.cached(digest) {
+            return Ok(conditioning);
+        }
         match self.stored(digest).await {
             Ok(Some(conditioning)) => return Ok(conditioning),
             Ok(None) => {}
-            Err(error) => return Err(error),
+            Err(error) => warn_of(&error),
         }
-        let conditioning = self.extracted(samples).await?;
-        self.store(digest, &conditioning).await?;
-        Ok(conditioning)
+        self.extracted(samples).await
     }
 
-    /// What the models make of a reference; from memory, if it is the reference of another voice.
-    pub(super) async fn fresh(&self, digest: &Digest, samples: Vec<f32>) -> Outcome {
-        match self.cached(digest) {
-            Some(conditioning) => Ok(conditioning),
-            None => self.extracted(samples).await,
+    /// As [`of_samples`](Self::of_samples), for the built-in voice, which has no record and is stored if that is possible.
+    pub(super) async fn of_built_in(&self, digest: &Digest, samples: Vec<f32>) -> Outcome {
+        let conditioning = self.of_samples(digest, samples).await?;
+        if self.cached(digest).is_none()
+            && let Err(error) = self.store(digest, &conditioning).await
+        {
+            warn_of(&error);
         }
+        self.keep(*digest, &conditioning);
+        Ok(conditioning)
     }
 
     /// Whether the pack takes references of this length.
@@ -225,6 +230,14 @@ impl Conditionings {
     fn cached(&self, digest: &Digest) -> Option<Arc<Conditioning>> {
         lock(&self.inner.cache).get(digest)
     }
+}
+
+fn warn_of(error: &VoiceError) {
+    let error: &dyn std::error::Error = error;
+    tracing::warn!(
+        error,
+        "cannot read or store a conditioning; it is made and used all the same"
+    );
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -24,9 +24,9 @@ pub enum VoiceError {
     #[error(transparent)]
     Id(#[from] InvalidId),
     /// No such voice.
-    #[error("no voice is named `{given}`; there are {known}")]
+    #[error("no voice is named {given}; there are {known}")]
     Unknown {
-        /// What was asked for.
+        /// What was asked for, in backticks, and what it stands for.
         given: String,
         /// Some of what there is.
         known: String,

@@ -121,7 +121,7 @@ impl Known {
         remember_absence: bool,
     ) -> Result<Option<Arc<Record>>, VoiceError> {
         match found {
-            Found::Record(record, stamp) => Ok(Some(self.put(record, stamp))),
+            Found::Record(record, stamp) => Ok(Some(self.put(*record, stamp))),
             Found::Unchanged => Ok(self
                 .state()
                 .entries

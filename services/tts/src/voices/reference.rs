@@ -209,18 +209,18 @@ impl Rules {
     /// # Errors
     /// If it cannot be one; see [`ReferenceError`].
     pub fn prepare(&self, upload: &Upload) -> Result<Reference, ReferenceError> {
-        let mut recording = self.decode(upload)?;
-        self.check_recording(&recording.samples)?;
+        let recording = self.decode(upload)?;
+        self.check_length(&recording.samples)?;
         let loudness = speech::Loudness::of(&recording.samples);
         let heard = loudness.heard().ok_or(ReferenceError::Silent)?;
         let recorded = Samples::of(&recording.samples);
         let heard = heard.samples(recording.samples.len());
-        let trimmed = &mut recording.samples[heard];
+        let trimmed = &recording.samples[heard];
         self.check_trimmed(trimmed, recorded)?;
 
         let is_cut = self.keep < Samples::of(trimmed);
         let kept = kept_samples(trimmed, self.keep.as_usize());
-        let mut samples = trimmed[..kept].to_vec();
+        let samples = trimmed[..kept].to_vec();
         if self.check_speech && !speech::is_present(&samples) {
             return Err(ReferenceError::NoSpeech);
         }
@@ -232,7 +232,6 @@ impl Rules {
             (recording.is_narrow, Warning::Narrow),
             (recording.is_incomplete, Warning::Incomplete),
         ];
-        fit_full_scale(&mut samples);
         Ok(Reference {
             digest: Digest::of_samples(&samples),
             samples,
@@ -245,7 +244,7 @@ impl Rules {
 
     fn decode(&self, upload: &Upload) -> Result<Recording, ReferenceError> {
         let limits = Limits {
-            // A file of just the limit may have padding of its codec behind it; `check_recording` is exact.
+            // A file of just the limit may have padding of its codec behind it; `check_length` is exact.
             max_seconds: self.max_seconds + 1,
             max_channels: 32,
             min_rate_hz: 1_000,
@@ -255,7 +254,7 @@ impl Rules {
         let decoded = match upload {
             Upload::File(bytes) => container::decode(bytes, target, &limits),
             Upload::Raw { bytes, format } => container::decode_raw(bytes, *format, target, &limits),
-            Upload::Decoded { samples, rate } => return Ok(Recording::of_samples(samples, *rate)),
+            Upload::Decoded { samples, rate } => return Recording::of_samples(samples, *rate),
         };
         match decoded {
             Ok(clip) => Ok(Recording::of_clip(clip)),
@@ -268,12 +267,7 @@ impl Rules {
         }
     }
 
-    fn check_recording(&self, samples: &[f32]) -> Result<(), ReferenceError> {
-        if let Some(idx) = samples.iter().position(|it| !it.is_finite()) {
-            return Err(ReferenceError::NotFinite {
-                at_s: Samples::of(&samples[..idx]).seconds(RATE),
-            });
-        }
+    fn check_length(&self, samples: &[f32]) -> Result<(), ReferenceError> {
         let given = Samples::of(samples);
         if given < self.min {
             return Err(ReferenceError::TooShort {
@@ -328,23 +322,35 @@ impl Recording {
         }
     }
 
-    fn of_samples(samples: &[f32], rate: SampleRate) -> Recording {
-        Recording {
-            samples: resample::resample_all(samples, rate, RATE),
+    /// Treats them as a file's: what goes beyond full scale is clipped.
+    fn of_samples(samples: &[f32], rate: SampleRate) -> Result<Recording, ReferenceError> {
+        if let Some(idx) = samples.iter().position(|it| !it.is_finite()) {
+            return Err(ReferenceError::NotFinite {
+                at_s: Samples::of(&samples[..idx]).seconds(rate),
+            });
+        }
+        let clipped: Vec<f32> = samples.iter().map(|it| it.clamp(-1.0, 1.0)).collect();
+        let mut samples = resample::resample_all(&clipped, rate, RATE);
+        samples.iter_mut().for_each(|it| *it = it.clamp(-1.0, 1.0));
+        Ok(Recording {
+            samples,
             is_narrow: rate < SampleRate::HZ_16000,
             is_incomplete: false,
-        }
+        })
     }
 }
 
-/// How many samples are kept: at most `limit`, cut in the quietest place before it, and whole tokens.
+/// How many samples are kept: whole tokens, at most `limit`, and if that cuts something off, up to where it is quietest.
 fn kept_samples(samples: &[f32], limit: usize) -> usize {
-    let end = if limit < samples.len() {
-        speech::quietest(samples, limit.saturating_sub(CUT_WINDOW)..limit)
-    } else {
-        samples.len()
-    };
-    end / SAMPLES_PER_TOKEN * SAMPLES_PER_TOKEN
+    let whole = |it: usize| it / SAMPLES_PER_TOKEN * SAMPLES_PER_TOKEN;
+    if samples.len() <= limit {
+        return whole(samples.len());
+    }
+    let ends = (whole(limit.saturating_sub(CUT_WINDOW))..=whole(limit)).step_by(SAMPLES_PER_TOKEN);
+    let ends = ends.filter(|it| 0 < *it);
+    let loudness = |end: &usize| speech::energy_around(samples, *end);
+    let quietest = ends.min_by(|a, b| loudness(a).total_cmp(&loudness(b)));
+    quietest.unwrap_or_else(|| whole(limit))
 }
 
 /// Whether the waveform's peaks are flat: many samples share the largest magnitude, at or near full scale.
@@ -354,14 +360,6 @@ fn is_clipped(samples: &[f32]) -> bool {
     // Speech that just reaches its peak spends about one sample in 20,000 so near it; clipped speech one in 100.
     let n_flat = samples.iter().filter(|it| 0.98 * peak <= it.abs()).count();
     NEAR_FULL_SCALE <= peak && samples.len() < n_flat * 1_000
-}
-
-/// Floating-point files may go beyond full scale, some by a factor of 32768.
-fn fit_full_scale(samples: &mut [f32]) {
-    let peak = level::peak(samples);
-    if 1.0 < peak {
-        samples.iter_mut().for_each(|it| *it /= peak);
-    }
 }
 
 impl Reference {
@@ -407,3 +405,6 @@ impl Model for Preparer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

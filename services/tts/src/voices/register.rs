@@ -106,7 +106,10 @@ pub(super) async fn register(
     };
     let samples = reference.samples;
     let draft = Draft {
-        conditioning: inner.conditionings.fresh(&facts.digest, samples).await?,
+        conditioning: inner
+            .conditionings
+            .of_samples(&facts.digest, samples)
+            .await?,
         record: Record::new(facts, notes),
         wav,
         write: match registration.if_exists {
@@ -170,7 +173,7 @@ async fn finish<T: Send + 'static>(
 
 async fn present(inner: &Inner, id: &VoiceId) -> Result<Option<Record>, VoiceError> {
     match inner.archive.record(id, None).await? {
-        Found::Record(record, _) => Ok(Some(record)),
+        Found::Record(record, _) => Ok(Some(*record)),
         Found::Damaged => Err(VoiceError::Damaged { id: id.clone() }),
         Found::Nothing | Found::Unchanged => Ok(None),
     }
@@ -254,6 +257,14 @@ impl Inner {
     }
 
     async fn clear_conditionings(&self, digest: &Digest) {
+        // Somebody may have registered the recording of the built-in voice.
+        if self
+            .built_in
+            .as_ref()
+            .is_some_and(|it| it.record.digest == *digest)
+        {
+            return;
+        }
         self.conditionings.forget(digest);
         warn_of(self.archive.delete_conditionings(digest).await);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audio::Samples;
-use chassis::settings::Problems;
+use chassis::settings::{Problems, Secret};
 use serde::{Deserialize, Serialize};
 
 use super::id::VoiceId;
@@ -45,6 +45,10 @@ pub struct VoicesRaw {
     pub endpoint: Option<String>,
     /// The region of the bucket; null is the environment's `AWS_REGION`, or `us-east-1`.
     pub region: Option<String>,
+    /// The id of the key to the bucket; null is the environment's `AWS_ACCESS_KEY_ID`, or what the host has been given.
+    pub access_key_id: Option<String>,
+    /// The key to the bucket.
+    pub secret_access_key: Secret,
     /// For how long what is known of the store counts as true.
     pub refresh_ms: u64,
     /// What conditionings may weigh in memory.
@@ -101,7 +105,7 @@ pub enum Place {
     Bucket(Bucket),
 }
 
-/// An S3-compatible bucket. Its credentials are those of the environment, by the names that Amazon's tools use.
+/// An S3-compatible bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// Its name.
@@ -112,6 +116,17 @@ pub struct Bucket {
     pub endpoint: Option<String>,
     /// Where it is.
     pub region: Option<String>,
+    /// `None` takes those of the environment, by the names that Amazon's tools use, or of the host.
+    pub keys: Option<Keys>,
+}
+
+/// The credentials of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Says which key it is.
+    pub id: String,
+    /// The key.
+    pub secret: Secret,
 }
 
 impl VoicesRaw {
@@ -122,6 +137,8 @@ impl VoicesRaw {
             store: None,
             endpoint: None,
             region: None,
+            access_key_id: None,
+            secret_access_key: Secret::default(),
             refresh_ms: 2_000,
             cache_mb: 256,
             max_voices: 1_000,
@@ -196,11 +213,22 @@ impl VoicesRaw {
                 ),
             );
         }
+        let keys = some(&self.access_key_id).map(|id| Keys {
+            id,
+            secret: self.secret_access_key.clone(),
+        });
+        if keys.is_some() == self.secret_access_key.expose().is_empty() {
+            problems.add(
+                "voices.secret_access_key",
+                "`voices.secret_access_key` and `voices.access_key_id` belong together: set both or neither",
+            );
+        }
         Some(Place::Bucket(Bucket {
             name: name.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
             endpoint,
             region: some(&self.region),
+            keys,
         }))
     }
 
@@ -226,3 +254,6 @@ impl Settings {
         self.place.clone().unwrap_or_else(in_home)
     }
 }
+
+#[cfg(test)]
+mod tests;

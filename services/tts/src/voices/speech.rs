@@ -76,12 +76,10 @@ impl Heard {
     }
 }
 
-/// The quietest place in a range of samples: a cut there hurts no word.
-pub(super) fn quietest(samples: &[f32], range: std::ops::Range<usize>) -> usize {
-    let frames = samples[range.clone()].chunks_exact(FRAME).enumerate();
-    let quietest = frames.min_by(|(_, a), (_, b)| energy(a).total_cmp(&energy(b)));
-    // Of equals the first: `min_by` says so.
-    quietest.map_or(range.end, |(idx, _)| range.start + idx * FRAME + FRAME / 2)
+/// How much is heard around a place: where it is little, a cut hurts no word.
+pub(super) fn energy_around(samples: &[f32], idx: usize) -> f32 {
+    let end = samples.len().min(idx + FRAME);
+    energy(&samples[idx.saturating_sub(FRAME).min(end)..end])
 }
 
 /// Voiced sound shorter than this, in seconds, is no speech.
@@ -159,3 +157,6 @@ fn level_db(samples: &[f32]) -> f32 {
     let power = energy(samples) / samples.len().max(1) as f32;
     10.0 * power.max(1e-12).log10()
 }
+
+#[cfg(test)]
+mod tests;

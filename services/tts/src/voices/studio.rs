@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batcher::{Batcher, Job, Lane};
+use batcher::{Batcher, CallError, Job, Lane};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -33,9 +33,11 @@ where
         let answer = self.preparer.submit(self.job(upload));
         async move {
             let answer = answer.map_err(|it| VoiceError::refused(PREPARER, it))?;
-            answer.await.map_err(|error| match error {
-                batcher::CallError::Failed(error) => VoiceError::Reference(error),
-                error => VoiceError::called(PREPARER, error),
+            answer.await.map_err(|error| {
+                if let CallError::Failed(error) = error {
+                    return VoiceError::Reference(error);
+                }
+                VoiceError::called(PREPARER, error)
             })
         }
         .boxed()
