@@ -5,6 +5,7 @@
 //! - A vocabulary is one file here. The edge of sockets ([`crate::stream`]) is written against [`Dialect`] alone.
 
 pub mod native;
+pub mod openai_speech;
 
 use std::time::Duration;
 

@@ -4,11 +4,14 @@
 //! - One variant for each fault that a reader would act differently on; the code of each is decided here, without a wildcard.
 //! - A message says what is wrong, the limit and the given value, and what to do if we know.
 
-use batcher::{CallError, SubmitError};
+use batcher::SubmitError;
 use chassis::api_error::Classify;
 use wire::error::ErrorCode;
 use wire::strict::Rejected;
 
+use crate::options::OptionsError;
+use crate::render::RenderError;
+use crate::speaker::{Fault, SpeakError};
 use crate::text::TextError;
 use crate::voices::VoiceError;
 
@@ -29,17 +32,12 @@ pub enum TtsError {
     /// The request as a whole is malformed.
     #[error("{0}")]
     Malformed(String),
-    /// No such model here.
-    #[error("no model named `{given}` is served here; served: {served}")]
-    UnknownModel {
-        /// What was asked for.
-        given: String,
-        /// What there is.
-        served: String,
-    },
-    /// The model does not speak the language.
-    #[error("{0}")]
-    Language(String),
+    /// An option that cannot be had.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// A form that audio cannot be had in.
+    #[error(transparent)]
+    Render(#[from] RenderError),
     /// The text cannot be spoken.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -95,8 +93,13 @@ impl Classify for TtsError {
             TtsError::Rejected(rejected) => rejected.code,
             TtsError::Parameter { .. } => ErrorCode::InvalidParameter,
             TtsError::Malformed(_) => ErrorCode::InvalidRequest,
-            TtsError::UnknownModel { .. } => ErrorCode::UnknownModel,
-            TtsError::Language(_) => ErrorCode::UnknownLanguage,
+            TtsError::Options(error) => error.code(),
+            TtsError::Render(error) => match error {
+                RenderError::SampleRate { .. } | RenderError::Speed { .. } => {
+                    ErrorCode::InvalidParameter
+                }
+                RenderError::Encoder { .. } => ErrorCode::SynthesisFailed,
+            },
             TtsError::Text(TextError::NothingToSay { .. }) => ErrorCode::InvalidParameter,
             TtsError::Text(TextError::TooLong { .. }) | TtsError::TooLong { .. } => {
                 ErrorCode::TextTooLong
@@ -113,8 +116,12 @@ impl Classify for TtsError {
     fn param(&self) -> Option<&str> {
         match self {
             TtsError::Parameter { name, .. } => Some(name),
-            TtsError::UnknownModel { .. } => Some("model"),
-            TtsError::Language(_) => Some("language"),
+            TtsError::Options(error) => error.param(),
+            TtsError::Render(error) => match error {
+                RenderError::SampleRate { .. } => Some("sample_rate"),
+                RenderError::Speed { .. } => Some("speed"),
+                RenderError::Encoder { .. } => None,
+            },
             TtsError::Text(_) | TtsError::TooLong { .. } => Some("text"),
             TtsError::Voice(error) => error.param(),
             TtsError::Rejected(_)
@@ -148,20 +155,17 @@ impl TtsError {
             SubmitError::Stopped => TtsError::Stopped { model },
         }
     }
+}
 
-    /// A job of `model` that came to nothing.
-    pub fn called<E: std::error::Error + Send + Sync + 'static>(
-        model: &'static str,
-        error: CallError<E>,
-    ) -> TtsError {
-        match error {
-            CallError::Expired => TtsError::Expired { model },
-            CallError::Stopped => TtsError::Stopped { model },
-            CallError::Failed(_)
-            | CallError::Panicked
-            | CallError::Miscounted { .. }
-            | CallError::Replaced => TtsError::Failed {
-                model,
+impl From<SpeakError> for TtsError {
+    fn from(error: SpeakError) -> TtsError {
+        const MODEL: &str = "speech model";
+        match error.fault() {
+            Fault::Busy => TtsError::Busy { model: MODEL },
+            Fault::Expired => TtsError::Expired { model: MODEL },
+            Fault::Stopped => TtsError::Stopped { model: MODEL },
+            Fault::Failed => TtsError::Failed {
+                model: MODEL,
                 cause: Box::new(error),
             },
         }

@@ -108,6 +108,14 @@ impl<R: Serialize, S> Program<R, S> {
         }
     }
 
+    /// The settings alone, for a command that does not serve.
+    ///
+    /// # Errors
+    /// Every problem with them.
+    pub fn settings(&self, arguments: &Arguments) -> Result<S, Problems> {
+        (self.load)(&self.sources(arguments)).check(self.check)
+    }
+
     /// Where the settings come from: the file, the environment of this process, the arguments.
     #[must_use]
     pub fn sources(&self, arguments: &Arguments) -> Sources {

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use half::f16;
 use ort::environment::Environment;
-use ort::ep;
+use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
@@ -160,6 +160,12 @@ pub fn load_runtime(library: &Path) -> Result<(), OpenError> {
             reason: error.to_string(),
         }),
     }
+}
+
+/// Whether this ONNX Runtime can use NVIDIA's GPUs, and the system has their driver.
+pub fn has_cuda() -> bool {
+    let driver = Path::new("/proc/driver/nvidia/version");
+    driver.exists() && ep::CUDA::is_available().unwrap_or(false)
 }
 
 /// Opens a graph.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::settings::Problems;
 
 use super::{Model, PrecisionRaw, Raw, Settings, Speech, Stream, Text, ranges};
+use crate::models::pack::Precision;
 use crate::voices::VoiceId;
 
 impl Raw {
@@ -51,6 +52,7 @@ impl Raw {
             );
         }
         raw.precision.check(problems);
+        problems.in_range("model.device_index", raw.device_index, 0..=64);
         problems.in_range("model.threads", raw.threads, 0..=1_024);
         problems.in_range("model.decoders", raw.decoders, 0..=64);
         problems.in_range("model.decoder_threads", raw.decoder_threads, 0..=1_024);
@@ -243,11 +245,10 @@ impl PrecisionRaw {
             ),
         ];
         for (key, given) in each {
-            let is_word = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
-            if given.is_empty() || 20 < given.len() || !given.bytes().all(is_word) {
+            if given != "auto" && Precision::parse(given).is_none() {
                 problems.add(
                     key,
-                    format!("`{key}` must be `auto` or a precision such as `fp32`, `fp16`, `q4` or `q4f16`. Given: {given:?}"),
+                    format!("`{key}` must be `auto`, `fp32`, `fp16`, `quantized`, `q4` or `q4f16`. Given: {given:?}"),
                 );
             }
         }

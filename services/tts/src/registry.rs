@@ -1,0 +1,224 @@
+//! EDGE of the voices: register, list, describe, delete.
+//!
+//! Invariants:
+//! - A recording is read only as far as its limit, and only for somebody who holds a place.
+//! - Whoever gives up waiting leaves a voice registered or not, as a whole: the store's own promise.
+
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use chassis::api_error::ApiError;
+use chassis::auth::Caller;
+use chassis::form::{self, FormLimits};
+use chassis::limits::Admission;
+use serde_json::{Value, json};
+use wire::error::ErrorCode;
+use wire::tts::VoiceList;
+use wire::tts::rest::Deleted;
+
+use crate::app::App;
+use crate::dialect::native;
+use crate::error::TtsError;
+use crate::voices::{IfExists, Notes, Record, Registration, Upload, VoiceStore};
+
+/// The fields that may hold the recording: ours, that of the WebSocket, and that of other servers of this kind.
+const FILE_FIELDS: &[&str] = &["file", "reference_audio", "audio", "files", "voice_file"];
+
+/// `GET /v1/voices`.
+pub async fn list(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let store = app.voices()?;
+    let records = store.list().await?;
+    let voices = records
+        .iter()
+        .map(|it| native::voice(it, store.aliases()))
+        .collect();
+    Ok(HttpResponse::Ok().json(VoiceList { voices }))
+}
+
+/// `GET /v1/audio/voices`: every name that may be asked for, as clients of OpenAI's API list them.
+pub async fn names(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let store = app.voices()?;
+    let records = store.list().await?;
+    let of_name = |id: &str| json!({"id": id, "name": id});
+    let mut voices: Vec<Value> = records.iter().map(|it| of_name(it.id.as_str())).collect();
+    let is_voice = |id: &str| records.iter().any(|it| it.id.as_str() == id);
+    let others = store.aliases().iter();
+    // An alias that leads nowhere is no name.
+    voices.extend(
+        others
+            .filter(|(name, voice)| !is_voice(name.as_str()) && is_voice(voice.as_str()))
+            .map(|(name, _)| of_name(name.as_str())),
+    );
+    Ok(HttpResponse::Ok().json(json!({"object": "list", "voices": voices, "data": voices})))
+}
+
+/// `GET /v1/voices/{id}`.
+pub async fn describe(
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let store = app.voices()?;
+    let record = store.describe(&id).await?;
+    Ok(HttpResponse::Ok().json(told(&record, store)))
+}
+
+/// `DELETE /v1/voices/{id}`.
+pub async fn delete(
+    request: HttpRequest,
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let store = app.voices()?;
+    let requester = store.requester(request.extensions().get::<Caller>());
+    store.delete(&id, &requester).await?;
+    Ok(HttpResponse::Ok().json(Deleted {
+        voice_id: id.into_inner(),
+        deleted: true,
+    }))
+}
+
+/// `POST /v1/voices`.
+pub async fn register(
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+    _admission: Admission,
+) -> Result<HttpResponse, ApiError> {
+    let server = app.service.server();
+    let limits = FormLimits {
+        file_fields: FILE_FIELDS,
+        max_bytes: server.max_upload_bytes.get(),
+        pause: server.body_timeout,
+    };
+    let form = form::read(request.headers(), payload, limits).await?;
+    let asked = Asked::from_fields(form.fields)?;
+    let file = form.file.ok_or_else(|| {
+        TtsError::parameter("file", "be a recording of the voice in the form", "nothing")
+    })?;
+    let store = app.voices()?;
+    let requester = store.requester(request.extensions().get::<Caller>());
+    let registration = Registration {
+        id: asked.id,
+        upload: Upload::File(file),
+        notes: asked.notes,
+        requester,
+        if_exists: asked.if_exists,
+    };
+    let record = store.register(registration).await?;
+    Ok(HttpResponse::Created().json(told(&record, store)))
+}
+
+/// A voice, and what could be better about its recording.
+fn told(record: &Record, store: &VoiceStore) -> Value {
+    let mut told = json!(native::voice(record, store.aliases()));
+    let warnings: Vec<&str> = record.warnings.iter().map(|it| it.text()).collect();
+    told["warnings"] = json!(warnings);
+    told
+}
+
+/// The text fields of a registration.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    id: String,
+    notes: Notes,
+    if_exists: IfExists,
+}
+
+impl Asked {
+    fn from_fields(fields: Vec<(String, String)>) -> Result<Asked, ApiError> {
+        let mut id = None;
+        let mut notes = Notes::default();
+        let mut if_exists = IfExists::Refuse;
+        for (name, value) in fields {
+            let is_twice = match name.as_str() {
+                // `name` is what servers that make up ids call it.
+                "voice_id" | "id" | "name" => id.replace(value).is_some(),
+                "description" => {
+                    notes.description = value;
+                    false
+                }
+                "language" => notes.language.replace(value).is_some(),
+                "consent" => notes.consent.replace(value).is_some(),
+                "replace" => {
+                    if_exists = match value.as_str() {
+                        "true" | "1" => IfExists::Replace,
+                        "false" | "0" => IfExists::Refuse,
+                        _ => {
+                            let error =
+                                TtsError::parameter("replace", "be `true` or `false`", value);
+                            return Err(error.into());
+                        }
+                    };
+                    false
+                }
+                _ => {
+                    let name: String = name.chars().take(60).collect();
+                    return Err(ApiError::at(
+                        name.clone(),
+                        ErrorCode::UnknownField,
+                        format!(
+                            "unknown field `{name}`; expected `voice_id`, `file`, `description`, `language`, `consent` or `replace`"
+                        ),
+                    ));
+                }
+            };
+            if is_twice {
+                return Err(TtsError::Malformed(format!("`{name}` is given twice")).into());
+            }
+        }
+        let id = id.ok_or_else(|| {
+            TtsError::parameter("voice_id", "be there: what the voice is called", "nothing")
+        })?;
+        Ok(Asked {
+            id,
+            notes,
+            if_exists,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: &[(&str, &str)]) -> Result<Asked, ApiError> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Asked::from_fields(fields.iter().map(owned).collect())
+    }
+
+    #[test]
+    fn fields_are_obeyed_or_refused_by_name() {
+        let asked = read(&[
+            ("name", "ann"),
+            ("description", "Ann at home"),
+            ("language", "en"),
+            ("consent", "by mail"),
+            ("replace", "true"),
+        ])
+        .unwrap();
+        assert_eq!(
+            (asked.id.as_str(), asked.if_exists),
+            ("ann", IfExists::Replace)
+        );
+        assert_eq!(asked.notes.consent.as_deref(), Some("by mail"));
+        let refused = |fields: &[(&str, &str)], code: ErrorCode, part: &str| {
+            let error = read(fields).unwrap_err();
+            assert_eq!(error.code(), code);
+            assert!(error.message().contains(part), "{error}");
+        };
+        refused(&[], ErrorCode::InvalidParameter, "`voice_id`");
+        refused(
+            &[("id", "a"), ("voice_id", "b")],
+            ErrorCode::InvalidRequest,
+            "twice",
+        );
+        refused(
+            &[("id", "a"), ("replace", "yes")],
+            ErrorCode::InvalidParameter,
+            "`replace`",
+        );
+        refused(
+            &[("id", "a"), ("colour", "red")],
+            ErrorCode::UnknownField,
+            "`colour`",
+        );
+    }
+}
