@@ -30,4 +30,7 @@ mod overload;
 mod process;
 mod shipped;
 mod stream;
+mod tts_bad;
+mod tts_process;
+mod tts_rest;
 mod uploads;

@@ -1,187 +1,26 @@
 //! The service as operators meet it: its start, its end, its exit codes, its complaints, its memory.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::http::{get, upload};
+use e2e::process::Program;
+use e2e::run;
 use e2e::speech::{self, READ_WELL};
 use e2e::stream::{Client, check_promises};
-use e2e::{pause, run};
 use wire::asr::ServerMessage;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_asr_process");
+const PROGRAM: Program = Program(env!("CARGO_BIN_EXE_asr_process"));
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    // Nothing of the environment of whoever runs the tests.
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-        .args([
-            "--host",
-            "127.0.0.1",
-            "--set",
-            "log.format=json",
-            "--set",
-            "server.workers=2",
-            "--set",
-            "model.max_wait_ms=60000",
-        ])
-        .args(arguments);
-    command
-}
-
-/// A service that runs.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    log: mpsc::Receiver<String>,
-}
-
-impl Process {
-    fn start(arguments: &[&str]) -> Process {
-        let mut command = command(arguments);
-        command
-            .args(["--port", "0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (lines, log) = mpsc::sync_channel(10_000);
-        let read = move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                // A log longer than that is not read by any test.
-                drop(lines.try_send(line));
-            }
-        };
-        thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(read)
-            .unwrap();
-        let mut seen = Vec::new();
-        let address = loop {
-            let line = log
-                .recv_timeout(Duration::from_secs(60))
-                .unwrap_or_else(|_| panic!("it did not start: {seen:#?}"));
-            let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            let found = [&json["address"], &json["fields"]["address"]]
-                .into_iter()
-                .find_map(|it| it.as_str()?.parse().ok());
-            seen.push(line);
-            if let Some(address) = found {
-                break address;
-            }
-        };
-        let process = Process {
-            child,
-            address,
-            log,
-        };
-        for _ in 0..1_200 {
-            if e2e::http::get_blocking(process.address, "/readyz").starts_with("HTTP/1.1 200") {
-                return process;
-            }
-            pause(Duration::from_millis(50));
-        }
-        panic!(
-            "not ready: {:#?}",
-            process.log.try_iter().collect::<Vec<_>>()
-        );
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn signal(&self, name: &str) {
-        let killed = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(killed.success());
-    }
-
-    /// Its exit code, which comes within `patience`.
-    fn ended(&mut self, patience: Duration) -> Option<i32> {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            let log = || self.log.try_iter().collect::<Vec<_>>();
-            assert!(began.elapsed() < patience, "it goes on: {:#?}", log());
-            pause(Duration::from_millis(20));
-        }
-    }
-
-    /// Resident memory in KiB.
-    fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|it| it.strip_prefix("VmRSS:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    fn n_descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
-            .unwrap()
-            .count()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Runs to its end, which is soon.
-fn output(arguments: &[&str]) -> Output {
-    let mut child = command(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let began = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if Duration::from_secs(60) < began.elapsed() {
-            child.kill().unwrap();
-            panic!("{arguments:?} goes on: {:?}", child.wait_with_output());
-        }
-        pause(Duration::from_millis(20));
-    }
-    child.wait_with_output().unwrap()
-}
-
-#[track_caller]
-fn fails(arguments: &[&str], code: i32, words: &[&str]) {
-    let output = output(arguments);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{told}");
-    for word in words {
-        assert!(told.contains(word), "{word:?} is not in: {told}");
-    }
-    assert!(!told.contains("panicked"), "{told}");
-}
-
 #[test]
 fn on_sigterm_twenty_real_conversations_get_their_texts_and_it_exits_with_0() {
-    let mut process = Process::start(&["--set", "stream.audio_idle_ms=500"]);
+    let mut process = PROGRAM.start(&["--set", "stream.audio_idle_ms=500"]);
     let (name, text) = READ_WELL[3];
     let samples = speech::samples(name);
     let half = samples.len() / 2;
@@ -223,7 +62,7 @@ fn on_sigterm_twenty_real_conversations_get_their_texts_and_it_exits_with_0() {
 #[test]
 fn an_idle_service_exits_at_once_with_0_and_an_impatient_operator_is_obeyed() {
     for (signals, code) in [(&["TERM"][..], 0), (&["INT"], 0)] {
-        let mut process = Process::start(&[]);
+        let mut process = PROGRAM.start(&[]);
         for signal in signals {
             process.signal(signal);
         }
@@ -237,7 +76,7 @@ fn an_idle_service_exits_at_once_with_0_and_an_impatient_operator_is_obeyed() {
 
 #[test]
 fn five_hundred_visits_leave_no_memory_and_no_descriptors_behind() {
-    let process = Process::start(&[]);
+    let process = PROGRAM.start(&[]);
     let visits = |n: usize| {
         let address = process.address;
         run(async move {
@@ -280,7 +119,7 @@ fn a_busy_port_is_told_before_anything_is_loaded() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let began = Instant::now();
-    fails(&["--port", &port], 1, &[&port, "in use", "server.port"]);
+    PROGRAM.fails(&["--port", &port], 1, &[&port, "in use", "server.port"]);
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
@@ -293,7 +132,7 @@ fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
 
     // No libraries where `home` says.
     let home = set("home", &at("nowhere"));
-    fails(
+    PROGRAM.fails(
         &[port[0], port[1], port[2], &home],
         1,
         &["libonnxruntime.so", "nowhere", "setup.sh"],
@@ -304,7 +143,7 @@ fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
     fs::create_dir_all(at("bad/models")).unwrap();
     fs::write(at("bad/lib/libonnxruntime.so"), b"not a library").unwrap();
     let home = set("home", &at("bad"));
-    fails(
+    PROGRAM.fails(
         &[port[0], port[1], port[2], &home],
         1,
         &["libonnxruntime.so", "setup.sh"],
@@ -315,7 +154,7 @@ fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
     fs::create_dir_all(at("bare")).unwrap();
     std::os::unix::fs::symlink(native.join("lib"), at("bare/lib")).unwrap();
     let home = set("home", &at("bare"));
-    fails(
+    PROGRAM.fails(
         &[port[0], port[1], port[2], &home],
         1,
         &["silero_vad.onnx", "setup.sh"],
@@ -329,7 +168,7 @@ fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
         at("bare/models/smart-turn-v3.2-cpu.onnx"),
     )
     .unwrap();
-    fails(&[port[0], port[1], port[2], &home], 1, &["silero_vad.onnx"]);
+    PROGRAM.fails(&[port[0], port[1], port[2], &home], 1, &["silero_vad.onnx"]);
 }
 
 #[test]
@@ -338,7 +177,7 @@ fn a_whisper_that_is_missing_or_damaged_is_named() {
     let path = |name: &str| folder.path().join(name);
     let fails_with = |name: &str, words: &[&str]| {
         let setting = format!("model.name={name}");
-        fails(&["--port", "0", "--set", &setting], 1, words);
+        PROGRAM.fails(&["--port", "0", "--set", &setting], 1, words);
     };
     fails_with("large-v3", &["large-v3", "download_models.sh"]);
     fails_with(path("nothing").to_str().unwrap(), &["nothing"]);
@@ -372,7 +211,7 @@ fn a_model_in_a_folder_of_its_own_is_served() {
         .canonicalize()
         .unwrap();
     let setting = format!("model.name={}", demo.display());
-    let process = Process::start(&["--set", &setting, "--set", "model.window=own_length"]);
+    let process = PROGRAM.start(&["--set", &setting, "--set", "model.window=own_length"]);
     let (name, text) = READ_WELL[0];
     run(async {
         let answer = upload(&process.url("/v1/transcribe"), &speech::file(name), &[]).await;
@@ -399,35 +238,35 @@ fn every_mistake_in_the_settings_is_told_at_once_with_78() {
     ];
     for more in [&["--check-config"][..], &[]] {
         let arguments = [&["--config", file, "--set", "decode.beam_size=99"], more].concat();
-        fails(&arguments, 78, &words);
+        PROGRAM.fails(&arguments, 78, &words);
     }
     fs::write(file, ": : :").unwrap();
-    fails(&["--config", file], 78, &["asr.yaml"]);
-    fails(
+    PROGRAM.fails(&["--config", file], 78, &["asr.yaml"]);
+    PROGRAM.fails(
         &["--config", "/nowhere/asr.yaml"],
         78,
         &["/nowhere/asr.yaml"],
     );
-    fails(&["--set", "nonsense"], 78, &["nonsense"]);
-    fails(&["--port", "70000"], 78, &["server.port"]);
+    PROGRAM.fails(&["--set", "nonsense"], 78, &["nonsense"]);
+    PROGRAM.fails(&["--port", "70000"], 78, &["server.port"]);
 }
 
 #[test]
 fn it_tells_its_version_its_settings_and_that_they_are_in_order() {
-    let version = output(&["--version"]);
+    let version = PROGRAM.output(&["--version"]);
     assert!(version.status.success());
     assert_eq!(
         String::from_utf8_lossy(&version.stdout),
         format!("asr {}\n", env!("CARGO_PKG_VERSION"))
     );
     let shipped = repository().join("config/asr.yaml");
-    let checked = output(&["--config", shipped.to_str().unwrap(), "--check-config"]);
+    let checked = PROGRAM.output(&["--config", shipped.to_str().unwrap(), "--check-config"]);
     assert!(
         checked.status.success(),
         "{}",
         String::from_utf8_lossy(&checked.stderr)
     );
-    let printed = output(&["--set", "vad.threshold=0.6", "--print-config"]);
+    let printed = PROGRAM.output(&["--set", "vad.threshold=0.6", "--print-config"]);
     let printed = String::from_utf8_lossy(&printed.stdout);
     assert!(
         printed.lines().any(|it| it.contains("threshold: 0.6")),

@@ -1,7 +1,7 @@
 //! What the end-to-end tests stand on: services in this process on a port of their own, and clients that speak to them.
 //!
-//! - [`Asr`] is a running recogniser, with its real built-in models or with scripted ones.
-//! - [`stream::Client`] speaks the streaming protocol, [`http`] uploads files.
+//! - [`Asr`] is a running recogniser and [`Tts`] a synthesiser, with their real built-in models or with scripted ones.
+//! - [`stream::Client`] speaks the streaming protocol of the recogniser, [`http`] uploads files.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -15,25 +15,27 @@
 
 pub mod encode;
 pub mod http;
+pub mod process;
+pub mod service;
+pub mod speaking;
 pub mod speech;
 pub mod stream;
 
-use std::net::SocketAddr;
-use std::sync::{LazyLock, mpsc};
-use std::thread::{self, JoinHandle};
+use std::ops::Deref;
+use std::sync::LazyLock;
+use std::thread;
 use std::time::Duration;
 
 use asr::models::scripted::{self, Script};
 use asr::settings::{Raw, Settings};
-use asr::{Outcome, Problems, Stop, StopHandle, server};
+use asr::{Outcome, Problems, server};
+
+use service::Service;
+pub use speaking::Tts;
 
 /// A recogniser that runs in this process until it is dropped.
 #[derive(Debug)]
-pub struct Asr {
-    pub address: SocketAddr,
-    stop: StopHandle,
-    thread: Option<JoinHandle<Outcome>>,
-}
+pub struct Asr(Service);
 
 impl Asr {
     /// One with the built-in model for all tests that leave no trace in it. It lives as long as the process.
@@ -61,71 +63,29 @@ impl Asr {
         make: impl FnOnce(Settings) -> Result<server::Server, server::ServeError> + Send + 'static,
     ) -> Asr {
         let settings = settings(configure);
-        let (started, address) = mpsc::sync_channel(1);
-        let thread = thread::Builder::new()
-            .name("asr-under-test".to_owned())
-            .spawn(move || {
-                asr::block_on(async move {
-                    let (handle, stop) = Stop::by_hand();
-                    let server = make(settings).unwrap();
-                    started.send((server.address(), handle)).unwrap();
-                    server.run(stop).await.unwrap()
-                })
-            })
-            .unwrap();
-        let (address, stop) = address.recv().expect("the service did not start");
-        let asr = Asr {
-            address,
-            stop,
-            thread: Some(thread),
-        };
-        asr.wait_until_ready();
-        asr
-    }
-
-    /// `http://…` and the path.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// Asks it to stop, as SIGTERM does.
-    pub fn stop(&self) {
-        self.stop.stop();
+        Asr(Service::start("asr", |stop, started| async move {
+            let server = make(settings).unwrap();
+            started.send(server.address()).unwrap();
+            server.run(stop).await.unwrap()
+        }))
     }
 
     /// Asks it to stop and waits until it has.
     pub fn stopped(self) -> Outcome {
-        self.stop();
-        self.ended()
+        self.0.stopped()
     }
 
     /// Waits until it has stopped.
-    pub fn ended(mut self) -> Outcome {
-        self.thread.take().unwrap().join().unwrap()
-    }
-
-    fn wait_until_ready(&self) {
-        for _ in 0..600 {
-            if http::get_blocking(self.address, "/readyz").starts_with("HTTP/1.1 200") {
-                return;
-            }
-            pause(Duration::from_millis(50));
-        }
-        panic!(
-            "not ready after half a minute: {}",
-            http::get_blocking(self.address, "/readyz")
-        );
+    pub fn ended(self) -> Outcome {
+        self.0.ended()
     }
 }
 
-impl Drop for Asr {
-    fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // Twice: what a failed test left open is cut.
-            self.stop.stop();
-            self.stop.stop();
-            drop(thread.join());
-        }
+impl Deref for Asr {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.0
     }
 }
 
