@@ -1,4 +1,5 @@
-//! Everything that is tested from outside, in one binary.
+//! The recogniser from outside, and the repository as a whole. The synthesiser has a binary of its own (`tts.rs`): a process has one ONNX
+//! Runtime environment, which the real models of one service take.
 //!
 //! `layering` and `shipped` are about the repository, the others about what a service does to its clients. Services listen on
 //! ports of their own, so the tests run at once; what takes a real model shares one service where it leaves no trace in it.
@@ -30,7 +31,4 @@ mod overload;
 mod process;
 mod shipped;
 mod stream;
-mod tts_bad;
-mod tts_process;
-mod tts_rest;
 mod uploads;

@@ -214,7 +214,7 @@ mod tests {
     fn mistakes_are_named() {
         let bad = ErrorCode::InvalidParameter;
         refused("{", ErrorCode::InvalidJson, "EOF");
-        refused("[]", bad, "map");
+        refused("[]", bad, "object");
         refused("{}", bad, "`input`");
         refused(r#"{"input":["a"]}"#, bad, "`input`");
         refused(r#"{"input":"a","response_format":"aac"}"#, bad, "aac");
