@@ -259,11 +259,10 @@ async fn a_window_of_who_leaves_is_not_decoded() {
     bench.decodes.close();
     let mut running = bench.speak("40", Pace::RealTime).unwrap();
     let mut leaving = bench.speak("41", Pace::RealTime).unwrap();
-    scripted::briefly(&mut running).await;
-    bench.decodes.reached(1).await;
-    scripted::briefly(&mut leaving).await;
     let lane = || bench.speaker.decoder_load().urgent;
-    assert_eq!((lane().held, lane().waiting), (2, 1));
+    scripted::until(&mut running, || bench.decodes.n_reached() == 1).await;
+    scripted::until(&mut leaving, || lane().waiting == 1).await;
+    assert_eq!(lane().held, 2);
     drop(leaving);
     bench.decodes.open();
     check_whole(&all(&mut running).await.0, 40);

@@ -133,11 +133,11 @@ pub(super) fn sentence(text: &str) -> Sentence {
     }
 }
 
-/// Lets a speech go on until it waits for its models.
-pub(super) async fn briefly(speech: &mut Speech) {
+/// Lets a speech go on, which gets no chunk, until something has happened.
+pub(super) async fn until(speech: &mut Speech, has_happened: impl Fn() -> bool) {
     tokio::select! {
         _ = speech.next() => panic!("a chunk came"),
-        () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        () = soon(has_happened) => {}
     }
 }
 
@@ -223,9 +223,13 @@ impl Gate {
         self.0.0.lock().unwrap().n_passed
     }
 
+    pub(super) fn n_reached(&self) -> usize {
+        self.0.0.lock().unwrap().n_reached
+    }
+
     /// Waits until so many calls have come as far as the gate.
     pub(super) async fn reached(&self, n: usize) {
-        soon(|| n <= self.0.0.lock().unwrap().n_reached).await;
+        soon(|| n <= self.n_reached()).await;
     }
 
     fn pass(&self) {
