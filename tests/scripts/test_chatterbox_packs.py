@@ -37,6 +37,8 @@ HUB = {
     "ResembleAI/chatterbox-turbo-ONNX": TURBO,
     "Masterx/chatterbox-nano-ONNX": NANO,
     "someone/flat": {it.replace("onnx/", ""): content for it, content in NANO.items()},
+    "someone/mixed": {**ROOT, **graph("speech_encoder"), **graph("speech_encoder", "_q4"), **graph("speech_encoder", "_quantized"),
+                      **graph("embed_tokens", "_fp16"), **graph("language_model", "_fp16"), **graph("conditional_decoder", "_fp16")},
     "someone/headless": {it: content for it, content in NANO.items() if it != "tokenizer.json"},
 }
 
@@ -98,6 +100,10 @@ class ChatterboxPacks(WithHub):
         self.assertEqual(graphs, {
             "conditional_decoder_q4.onnx", "embed_tokens_fp16.onnx", "language_model_q4f16.onnx", "speech_encoder_q4f16.onnx",
         })
+
+    def test_the_nearest_precision_is_the_one_that_runs_as_well(self):
+        self.fetch("someone/mixed", "--precision", "fp16")
+        self.assertIn("onnx/speech_encoder.onnx", self.files_in("mixed-fp16"))
 
     def test_a_precision_that_nothing_is_published_in_is_refused(self):
         result = self.run_script("chatterbox-multilingual-quantized")
