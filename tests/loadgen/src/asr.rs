@@ -3,12 +3,11 @@
 //! - [`protocol`]: the messages, as a client knows them.
 //! - [`connection`], [`session`]: one user, in real time, over one or more sockets.
 //! - [`record`], [`score`], [`report`]: what was heard, what it means, how it reads.
-//! - [`load`], [`limit`], [`idle`], [`soak`], [`calibrate`]: what can be run.
+//! - [`load`], [`limit`], [`calibrate`]: what can be run.
 //! - [`uploads`]: whole files beside the streams.
 
 pub(crate) mod calibrate;
 pub(crate) mod connection;
-pub(crate) mod idle;
 pub(crate) mod limit;
 pub(crate) mod load;
 pub(crate) mod protocol;
@@ -16,28 +15,25 @@ pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod score;
 pub(crate) mod session;
-pub(crate) mod soak;
 pub(crate) mod uploads;
 
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
 
 use self::limit::{Goals, Search};
 use self::load::Crowd;
 use self::protocol::{FinalOn, Wanted};
 use self::session::Plan;
-use crate::chart;
-use crate::clip;
 use crate::playlist::{Playlist, faint_noise};
+use crate::search::Bounds;
+use crate::{chart, clip, idle, soak, write_json};
 
 /// Loads a recogniser with real-time streams.
 ///
@@ -160,9 +156,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
     };
     let seconds = Duration::from_secs(arguments.seconds);
     if let Some(n) = arguments.mode.idle {
-        let idle = idle::run(&arguments.server, wanted, n, seconds, arguments.pid).await?;
+        let url = wanted.url(&arguments.server);
+        let idle = idle::run(&url, n, seconds, arguments.pid).await?;
         print!("{idle}");
-        write_json(arguments, &idle)?;
+        write_json(arguments.json.as_deref(), &idle)?;
         return Ok(idle.held == n);
     }
     let plan = plan(arguments)?;
@@ -175,7 +172,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
             println!("{name:<28} {delays:?} ms");
         }
         println!("{}", found.at_first_look.join(","));
-        write_json(arguments, &found)?;
+        write_json(arguments.json.as_deref(), &found)?;
         return Ok(!found.at_first_look.is_empty());
     }
     let crowd = Crowd {
@@ -190,19 +187,24 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
     let report = match arguments.mode.soak {
         Some(_) => {
             let tell = |line: &str| println!("{line}");
-            soak::run(&plan, crowd, &tell).await
+            let work = Box::pin(load::run(&plan, crowd));
+            let ((mut report, _), memory) = soak::watching(work, plan.server_pid, &tell).await;
+            report.memory = Some(memory);
+            report
         }
         None => load::run(&plan, crowd).await.0,
     };
     print!("{report}");
-    write_json(arguments, &report)?;
+    write_json(arguments.json.as_deref(), &report)?;
     Ok(report.is_clean())
 }
 
 async fn find_limit(arguments: &Arguments, plan: &Plan) -> Result<bool> {
     let search = Search {
-        first: arguments.first,
-        most: arguments.most,
+        bounds: Bounds {
+            first: arguments.first,
+            most: arguments.most,
+        },
         min_utterances: arguments.min_utterances,
         goals: Goals {
             end_to_final_ms: arguments.goal_ms,
@@ -211,19 +213,10 @@ async fn find_limit(arguments: &Arguments, plan: &Plan) -> Result<bool> {
     };
     let tell = |line: &str| println!("{line}");
     let found = limit::find(plan, search, &tell).await;
-    if let Some(report) = found.at_limit() {
-        println!();
-        print!("{report}");
-    }
-    println!("\nlimit: {} sessions", found.limit);
-    write_json(arguments, &found)?;
+    found.print();
+    write_json(arguments.json.as_deref(), &found)?;
     if let Some(path) = &arguments.svg {
-        let series = [chart::Series {
-            label: found.label.clone(),
-            steps: found.steps.clone(),
-        }];
-        fs::write(path, chart::draw(&series, arguments.goal_ms))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        chart::of_search(&found, path, arguments.goal_ms)?;
     }
     Ok(0 < found.limit)
 }
@@ -256,12 +249,4 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
             .mixed
             .then(|| Duration::from_secs(arguments.break_every.max(1))),
     })
-}
-
-fn write_json(arguments: &Arguments, what: &impl Serialize) -> Result<()> {
-    let Some(path) = &arguments.json else {
-        return Ok(());
-    };
-    let json = serde_json::to_string_pretty(what)?;
-    fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))
 }

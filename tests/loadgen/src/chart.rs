@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::asr::limit::Step;
+use crate::search::{Found, Step};
 
 /// One server's curve.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Series {
     pub(crate) label: String,
+    /// What the times are.
+    #[serde(default)]
+    pub(crate) measure: String,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -43,11 +46,22 @@ pub(crate) fn from_files(results: &[PathBuf], out: &Path, goal_ms: f64) -> Resul
         .with_context(|| format!("cannot write {}", out.display()))
 }
 
+/// Draws one search.
+pub(crate) fn of_search<G, R>(found: &Found<G, R>, out: &Path, goal_ms: f64) -> Result<()> {
+    let series = [Series {
+        label: found.label.clone(),
+        measure: found.measure.to_owned(),
+        steps: found.steps.clone(),
+    }];
+    fs::write(out, draw(&series, goal_ms))
+        .with_context(|| format!("cannot write {}", out.display()))
+}
+
 /// The picture as text.
-pub(crate) fn draw(series: &[Series], goal_ms: f64) -> String {
+fn draw(series: &[Series], goal_ms: f64) -> String {
     let frame = Frame::around(series, goal_ms);
     let mut svg = String::new();
-    frame.open(&mut svg);
+    frame.open(&mut svg, series.first().map_or("", |one| &one.measure));
     frame.grid(&mut svg);
     frame.goal(&mut svg, goal_ms);
     for (idx, one) in series.iter().enumerate() {
@@ -87,14 +101,15 @@ impl Frame {
         HEIGHT - BOTTOM - part(ms, self.ms) * (HEIGHT - TOP - BOTTOM)
     }
 
-    fn open(&self, svg: &mut String) {
+    fn open(&self, svg: &mut String, measure: &str) {
         add(
             svg,
             &format!(
                 r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="13">
 <title>Latency against load</title>
 <rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>
-<text x="{LEFT}" y="24" font-size="16" fill="#222222">End of speech to final: p95 (solid) and p50 (dotted); an open circle missed a goal</text>"##
+<text x="{LEFT}" y="24" font-size="16" fill="#222222">{}: p95 (solid) and p50 (dotted); an open circle missed a goal</text>"##,
+                escaped(measure)
             ),
         );
     }
@@ -167,8 +182,8 @@ impl Frame {
         }
         steps.sort_by_key(|step| step.sessions);
         for (dash, value) in [
-            ("", Step::p95 as fn(&Step) -> f64),
-            (r#" stroke-dasharray="2 4""#, Step::p50),
+            ("", (|step| step.p95_ms) as fn(&Step) -> f64),
+            (r#" stroke-dasharray="2 4""#, |step| step.p50_ms),
         ] {
             let points: Vec<String> = steps
                 .iter()
@@ -215,16 +230,6 @@ impl Frame {
     }
 }
 
-impl Step {
-    fn p50(&self) -> f64 {
-        self.p50_ms
-    }
-
-    fn p95(&self) -> f64 {
-        self.p95_ms
-    }
-}
-
 /// Where a value lies between two others, 0 to 1, on a logarithmic scale.
 fn part(value: f64, (low, high): (f64, f64)) -> f64 {
     (value.max(low) / low).ln() / (high / low).ln()
@@ -266,6 +271,7 @@ mod tests {
     fn more_load_is_further_right_and_more_latency_higher() {
         let series = [Series {
             label: "a".to_owned(),
+            measure: String::new(),
             steps: vec![step(2, 200.0, 300.0, true), step(64, 400.0, 4000.0, false)],
         }];
         let frame = Frame::around(&series, 500.0);
@@ -284,10 +290,12 @@ mod tests {
         let series = [
             Series {
                 label: "ours & theirs".to_owned(),
+                measure: "First <sound>".to_owned(),
                 steps: steps.clone(),
             },
             Series {
                 label: "<other>".to_owned(),
+                measure: String::new(),
                 steps: Vec::new(),
             },
         ];
@@ -295,6 +303,7 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 4);
         assert!(svg.contains("ours &amp; theirs") && svg.contains("&lt;other&gt;"));
         assert!(svg.contains("4 streams: p95 400 ms") && !svg.contains("p95 900 ms"));
+        assert!(svg.contains("First &lt;sound&gt;: p95 (solid)"));
         assert!(svg.contains("goal 500 ms") && svg.ends_with("</svg>\n"));
     }
 

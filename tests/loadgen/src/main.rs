@@ -11,17 +11,25 @@
 mod asr;
 mod chart;
 mod clip;
+mod idle;
 mod percentiles;
 mod playlist;
 mod process;
 mod random;
+mod search;
+mod soak;
+mod socket;
+mod trouble;
+mod tts;
 mod words;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 /// Real-time load for the servers: latency percentiles, accuracy, accounting and limits.
 ///
@@ -36,6 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Asr(Box<asr::Arguments>),
+    Tts(Box<tts::Arguments>),
     /// Draws the searches of several servers into one picture
     Chart {
         /// Results of --find-limit --json
@@ -65,17 +74,28 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<bool> {
     match cli.command {
-        Command::Asr(arguments) => {
-            // One thread is enough for hundreds of streams, and leaves the other cores to the server.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(asr::run(&arguments))
-        }
+        Command::Asr(arguments) => runtime()?.block_on(asr::run(&arguments)),
+        Command::Tts(arguments) => runtime()?.block_on(tts::run(&arguments)),
         Command::Chart {
             results,
             out,
             goal_ms,
         } => chart::from_files(&results, &out, goal_ms).map(|()| true),
     }
+}
+
+/// One thread is enough for hundreds of streams, and leaves the other cores to the server.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}
+
+/// Keeps everything that was measured, if anybody wants it.
+fn write_json(path: Option<&Path>, what: &impl Serialize) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let json = serde_json::to_string_pretty(what)?;
+    fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))
 }

@@ -15,25 +15,50 @@ pub(crate) struct Percentiles {
     pub(crate) max_ms: f64,
 }
 
-impl Percentiles {
+/// What is reported of a set of numbers.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) n: usize,
+    pub(crate) mean: f64,
+    pub(crate) p50: f64,
+    pub(crate) p95: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
     /// Nearest-rank percentiles: each value reported was really measured.
-    pub(crate) fn of(mut times: Vec<Duration>) -> Percentiles {
-        times.sort_unstable();
-        let n = times.len();
-        let Some(longest) = times.last() else {
-            return Percentiles::default();
+    pub(crate) fn of(mut values: Vec<f64>) -> Spread {
+        values.sort_unstable_by(f64::total_cmp);
+        let n = values.len();
+        let Some(&max) = values.last() else {
+            return Spread::default();
         };
         let at = |percent: usize| {
             let rank = (n * percent).div_ceil(100).max(1);
-            ms(times[rank - 1])
+            values[rank - 1]
         };
-        Percentiles {
+        Spread {
             n,
-            mean_ms: round(ms(times.iter().sum::<Duration>()) / n as f64),
-            p50_ms: at(50),
-            p95_ms: at(95),
-            p99_ms: at(99),
-            max_ms: ms(*longest),
+            mean: round(values.iter().sum::<f64>() / n as f64),
+            p50: at(50),
+            p95: at(95),
+            p99: at(99),
+            max,
+        }
+    }
+}
+
+impl Percentiles {
+    pub(crate) fn of(times: Vec<Duration>) -> Percentiles {
+        let spread = Spread::of(times.into_iter().map(ms).collect());
+        Percentiles {
+            n: spread.n,
+            mean_ms: spread.mean,
+            p50_ms: spread.p50,
+            p95_ms: spread.p95,
+            p99_ms: spread.p99,
+            max_ms: spread.max,
         }
     }
 

@@ -8,26 +8,18 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::future::{self, Either};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::protocol::{Said, Wanted};
+use super::protocol::Said;
 use super::record::Record;
 use crate::clip::RATE;
 use crate::playlist::Stream;
-
-/// A client's end of a stream.
-pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// How long a server may take for an upgrade, `ready` and `closed`.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::socket::{PATIENCE, Socket};
 
 /// A resumed stream has caught up when a frame is no later than this.
 const CAUGHT_UP: Duration = Duration::from_millis(20);
@@ -63,57 +55,6 @@ pub(crate) enum Ending {
     Broken,
     /// The server or the network did.
     Lost(String),
-}
-
-/// Opens a stream and waits for `ready`. The outer error is of the network; the inner one a refusal.
-///
-/// Boxed because a socket carries its buffers and would make every future that holds one large.
-pub(crate) async fn open(server: &str, wanted: Wanted) -> Result<Result<Box<Socket>, String>> {
-    let url = wanted.url(server);
-    let connecting = tokio_tungstenite::connect_async_with_config(&url, None, true);
-    let mut socket = match timeout(PATIENCE, connecting)
-        .await
-        .context("no answer to the upgrade")?
-    {
-        Ok((socket, _)) => socket,
-        Err(tungstenite::Error::Http(response)) => {
-            let body = response
-                .body()
-                .as_deref()
-                .map(String::from_utf8_lossy)
-                .unwrap_or_default();
-            return Ok(Err(format!("{} {body}", response.status().as_u16())));
-        }
-        Err(error) => return Err(error).context("cannot connect"),
-    };
-    // Over all messages and not over each: pings of a server that never gets ready must not count.
-    match timeout(PATIENCE, wait_until_ready(&mut socket))
-        .await
-        .context("no `ready`")??
-    {
-        None => Ok(Ok(Box::new(socket))),
-        Some(refusal) => Ok(Err(refusal)),
-    }
-}
-
-/// Returns why not, if the server says so.
-async fn wait_until_ready(socket: &mut Socket) -> Result<Option<String>> {
-    loop {
-        match socket.next().await.context("closed before `ready`")?? {
-            Message::Text(text) => {
-                let said: Said = serde_json::from_str(&text).context("not a message")?;
-                if let Said::Ready = said {
-                    return Ok(None);
-                }
-                if let Said::Error { code, message, .. } = said {
-                    return Ok(Some(format!("{code}: {message}")));
-                }
-                bail!("expected `ready`. Given: {text}");
-            }
-            Message::Close(frame) => return Ok(Some(format!("closed: {frame:?}"))),
-            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-        }
-    }
 }
 
 /// Plays the source until it is at its end or breaks.

@@ -1,16 +1,17 @@
 //! The largest number of sessions that a server carries within its goals.
-//!
-//! Doubles until a step fails, then halves the gap. A failed step is tried once more, so that one hiccup of
-//! the machine does not decide; both servers of a comparison get the same second chance.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::load::{self, Crowd};
 use super::report::Report;
 use super::session::Plan;
 use crate::clip::RATE;
+use crate::search::{Bounds, Found, Outcome};
+
+/// What the times of a search are.
+const MEASURE: &str = "End of speech to final";
 
 /// What a step must reach.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -27,106 +28,40 @@ const MAX_LATE_MS: f64 = 50.0;
 /// How the search goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Search {
-    pub(crate) first: usize,
-    pub(crate) most: usize,
+    pub(crate) bounds: Bounds,
     /// Steps with few sessions last longer, until about so many recordings are timed.
     pub(crate) min_utterances: usize,
     pub(crate) goals: Goals,
 }
 
-/// One step of the search, as the chart needs it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Step {
-    pub(crate) sessions: usize,
-    pub(crate) p50_ms: f64,
-    pub(crate) p95_ms: f64,
-    pub(crate) passed: bool,
-}
-
-/// What the search found.
-#[derive(Debug, Serialize)]
-pub(crate) struct Limit {
-    pub(crate) label: String,
-    /// The largest number that passed; 0 if none did.
-    pub(crate) limit: usize,
-    pub(crate) goals: Goals,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) reports: Vec<Report>,
-}
-
 /// Searches. `tell` gets a line for each step as it ends.
-pub(crate) async fn find(plan: &Plan, search: Search, tell: &impl Fn(&str)) -> Limit {
-    let mut found = Limit {
-        label: plan.label.clone(),
-        limit: 0,
-        goals: search.goals,
-        steps: Vec::new(),
-        reports: Vec::new(),
-    };
-    let mut failed_at = search.most + 1;
-    let mut next = search.first.clamp(1, search.most);
-    while found.limit < next && next < failed_at {
-        if found.passes_in_two(plan, next, search, tell).await {
-            found.limit = next;
-        } else {
-            failed_at = next;
-        }
-        let close_enough = (found.limit / 25).max(1);
-        if failed_at - found.limit <= close_enough {
-            break;
-        }
-        next = if failed_at == search.most + 1 {
-            (found.limit * 2).min(search.most)
-        } else {
-            found.limit + (failed_at - found.limit) / 2
-        };
-    }
-    found
-}
-
-impl Limit {
-    /// The report of the largest number that passed.
-    pub(crate) fn at_limit(&self) -> Option<&Report> {
-        self.reports
-            .iter()
-            .rfind(|report| report.sessions == self.limit)
-    }
-
-    async fn passes_in_two(
-        &mut self,
-        plan: &Plan,
-        sessions: usize,
-        search: Search,
-        tell: &impl Fn(&str),
-    ) -> bool {
+pub(crate) async fn find(
+    plan: &Plan,
+    search: Search,
+    tell: &impl Fn(&str),
+) -> Found<Goals, Report> {
+    let attempt = async |sessions, seed: u64| {
+        let mut step = plan.clone();
         let long_enough = time_for(plan, sessions, search.min_utterances);
-        for attempt in 0..2 {
-            let mut step_plan = plan.clone();
-            step_plan.length = plan.length.max(long_enough) + plan.warm_up;
-            let step_seed = ((sessions as u64) << 8) + attempt;
-            step_plan.seed = plan.seed.wrapping_add(step_seed);
-            let crowd = Crowd {
-                sessions,
-                uploaders: 0,
-                join_within: plan.warm_up.min(Duration::from_secs(2)),
-            };
-            let (report, _) = load::run(&step_plan, crowd).await;
-            let failure = failure(&report, search.goals);
-            tell(&line(&report, failure.as_deref()));
-            let passed = failure.is_none();
-            self.steps.push(Step {
-                sessions,
-                p50_ms: report.latency.end_to_final.p50_ms,
-                p95_ms: report.latency.end_to_final.p95_ms,
-                passed,
-            });
-            self.reports.push(report);
-            if passed {
-                return true;
-            }
+        step.length = plan.length.max(long_enough) + plan.warm_up;
+        step.seed = plan.seed.wrapping_add(seed);
+        let crowd = Crowd {
+            sessions,
+            uploaders: 0,
+            join_within: plan.warm_up.min(Duration::from_secs(2)),
+        };
+        let (report, _) = Box::pin(load::run(&step, crowd)).await;
+        Outcome {
+            p50_ms: report.latency.end_to_final.p50_ms,
+            p95_ms: report.latency.end_to_final.p95_ms,
+            failure: failure(&report, search.goals),
+            line: line(&report),
+            report,
         }
-        false
-    }
+    };
+    Found::nothing_yet(&plan.label, MEASURE, search.goals)
+        .search(search.bounds, tell, attempt)
+        .await
 }
 
 /// How long to play until about `n` recordings are timed.
@@ -175,7 +110,7 @@ fn failure(report: &Report, goals: Goals) -> Option<String> {
     None
 }
 
-fn line(report: &Report, failure: Option<&str>) -> String {
+fn line(report: &Report) -> String {
     let end = &report.latency.end_to_final;
     let decision = &report.latency.decision_to_final;
     let server = report
@@ -189,7 +124,7 @@ fn line(report: &Report, failure: Option<&str>) -> String {
         .map(|usage| format!(", client {:.2}", usage.cores))
         .unwrap_or_default();
     format!(
-        "{:>4} sessions: end→final p50 {:.0} p95 {:.0} p99 {:.0} ms, decision→final p95 {:.0} ms, {} timed, {:.1} % word errors{server}{client}: {}",
+        "{:>4} sessions: end→final p50 {:.0} p95 {:.0} p99 {:.0} ms, decision→final p95 {:.0} ms, {} timed, {:.1} % word errors{server}{client}",
         report.sessions,
         end.p50_ms,
         end.p95_ms,
@@ -197,6 +132,5 @@ fn line(report: &Report, failure: Option<&str>) -> String {
         decision.p95_ms,
         end.n,
         100.0 * report.accuracy.word_error_rate,
-        failure.unwrap_or("carried")
     )
 }

@@ -4,11 +4,11 @@
 //! - Positions are those of the whole stream, also after a resume.
 //! - Promises are checked as messages come in; a broken one is recorded once with the evidence.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::protocol::Said;
 use crate::playlist::{Item, samples};
+use crate::trouble::Complaints;
 use crate::words;
 
 /// Times in messages may be rounded to a hundredth of a second.
@@ -66,11 +66,8 @@ pub(crate) struct Record {
     pub(crate) spoken: Vec<Spoken>,
     pub(crate) heard: Vec<Heard>,
     pub(crate) accounting: Accounting,
-    pub(crate) errors: BTreeMap<String, u64>,
-    pub(crate) violations: Vec<String>,
+    pub(crate) complaints: Complaints,
     pub(crate) late: Vec<Duration>,
-    pub(crate) refused: Option<String>,
-    pub(crate) lost: Vec<String>,
     pub(crate) resumes: u64,
     pub(crate) partials: u64,
     pub(crate) sent_bytes: u64,
@@ -176,11 +173,7 @@ impl Record {
                 recoverable,
                 segment_id,
             } => {
-                let fatal = if recoverable { "" } else { " (fatal)" };
-                *self
-                    .errors
-                    .entry(format!("{code}{fatal}: {message}"))
-                    .or_default() += 1;
+                self.complaints.error(&code, &message, recoverable);
                 if let Some(segment) = segment_id
                     && let Some(heard) = self.open(segment, "error")
                 {
@@ -345,7 +338,7 @@ impl Record {
     }
 
     pub(crate) fn violation(&mut self, found: String) {
-        self.violations.push(found);
+        self.complaints.violation(found);
     }
 }
 
@@ -381,7 +374,7 @@ mod tests {
             r#"{"type":"turn_end","segment_id":0,"reason":"smart_turn"}"#,
             CLOSED,
         ]);
-        assert_eq!(record.violations, Vec::<String>::new());
+        assert_eq!(record.complaints.violations, Vec::<String>::new());
         assert_eq!((record.safe, record.accounting.received), (16_000, 100));
     }
 
@@ -430,10 +423,10 @@ mod tests {
         ];
         for case in cases {
             assert_eq!(
-                check(case).violations.len(),
+                check(case).complaints.violations.len(),
                 1,
                 "{case:?}: {:?}",
-                check(case).violations
+                check(case).complaints.violations
             );
         }
     }
@@ -445,7 +438,11 @@ mod tests {
             r#"{"type":"error","code":"TRANSCRIPTION_FAILED","message":"no","recoverable":true,"segment_id":0}"#,
             CLOSED,
         ]);
-        assert!(record.violations.is_empty(), "{:?}", record.violations);
-        assert_eq!(record.errors.values().sum::<u64>(), 1);
+        assert!(
+            record.complaints.violations.is_empty(),
+            "{:?}",
+            record.complaints.violations
+        );
+        assert_eq!(record.complaints.errors.values().sum::<u64>(), 1);
     }
 }

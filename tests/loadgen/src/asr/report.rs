@@ -1,7 +1,6 @@
 //! A run in numbers, for people and for programs.
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,9 +10,8 @@ use super::score::Score;
 use super::session::{Plan, samples};
 use crate::percentiles::Percentiles;
 use crate::process::Usage;
-
-/// How many examples of a broken promise are kept.
-const MAX_EXAMPLES: usize = 10;
+use crate::soak::Memory;
+use crate::trouble::Trouble;
 
 /// One run of streams.
 #[derive(Debug, Serialize)]
@@ -33,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) pacing: Percentiles,
     pub(crate) client: Option<Usage>,
     pub(crate) server: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<Memory>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) uploads: Option<super::uploads::Uploads>,
 }
@@ -73,24 +73,6 @@ pub(crate) struct Accuracy {
     pub(crate) exact_utterances: usize,
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct Trouble {
-    pub(crate) refused: BTreeMap<String, usize>,
-    pub(crate) lost: BTreeMap<String, usize>,
-    pub(crate) errors: BTreeMap<String, u64>,
-    pub(crate) n_violations: usize,
-    pub(crate) violations: Vec<String>,
-}
-
-impl Trouble {
-    pub(crate) fn is_none(&self) -> bool {
-        self.refused.is_empty()
-            && self.lost.is_empty()
-            && self.errors.is_empty()
-            && self.n_violations == 0
-    }
-}
-
 /// The sum of all `closed` messages.
 #[derive(Debug, Serialize)]
 pub(crate) struct Accounting {
@@ -106,13 +88,7 @@ pub(crate) struct Accounting {
 impl Report {
     pub(crate) fn new(plan: &Plan, records: &[Record], seconds: Duration) -> (Report, Score) {
         let mut score = Score::default();
-        let mut trouble = Trouble {
-            refused: BTreeMap::new(),
-            lost: BTreeMap::new(),
-            errors: BTreeMap::new(),
-            n_violations: 0,
-            violations: Vec::new(),
-        };
+        let mut trouble = Trouble::default();
         let mut accounting = Accounting {
             connections_closed: 0,
             resumes: 0,
@@ -126,7 +102,7 @@ impl Report {
         let mut partials = 0;
         for record in records {
             score.add(record, samples(plan.warm_up));
-            trouble.add(record);
+            trouble.add(&record.complaints);
             accounting.add(record);
             late.extend_from_slice(&record.late);
             partials += record.partials;
@@ -170,6 +146,7 @@ impl Report {
             pacing: Percentiles::of(late),
             client: None,
             server: None,
+            memory: None,
             uploads: None,
         };
         (report, score)
@@ -184,24 +161,6 @@ impl Report {
                 .uploads
                 .as_ref()
                 .is_none_or(|uploads| uploads.failed == 0)
-    }
-}
-
-impl Trouble {
-    fn add(&mut self, record: &Record) {
-        if let Some(refusal) = &record.refused {
-            *self.refused.entry(refusal.clone()).or_default() += 1;
-        }
-        for why in &record.lost {
-            *self.lost.entry(why.clone()).or_default() += 1;
-        }
-        for (error, n) in &record.errors {
-            *self.errors.entry(error.clone()).or_default() += n;
-        }
-        self.n_violations += record.violations.len();
-        let room = MAX_EXAMPLES.saturating_sub(self.violations.len());
-        self.violations
-            .extend(record.violations.iter().take(room).cloned());
     }
 }
 
@@ -275,36 +234,9 @@ impl fmt::Display for Report {
         if let Some(usage) = &self.server {
             writeln!(f, "  server               {}", usage.line())?;
         }
+        if let Some(memory) = &self.memory {
+            writeln!(f, "  server's memory      {}", memory.line())?;
+        }
         f.write_str(&self.trouble.lines())
-    }
-}
-
-impl Trouble {
-    fn lines(&self) -> String {
-        let mut lines = String::new();
-        let mut add = |what: &str, found: String, n: u64| {
-            // Writing to a string cannot fail.
-            let _written = writeln!(lines, "  {what:<20} {n} × {found}");
-        };
-        for (why, n) in &self.refused {
-            add("REFUSED", why.clone(), *n as u64);
-        }
-        for (why, n) in &self.lost {
-            add("LOST", why.clone(), *n as u64);
-        }
-        for (error, n) in &self.errors {
-            add("ERROR", error.clone(), *n);
-        }
-        for violation in &self.violations {
-            add("BROKEN PROMISE", violation.clone(), 1);
-        }
-        if self.n_violations > self.violations.len() {
-            add(
-                "BROKEN PROMISE",
-                "more like these".to_owned(),
-                (self.n_violations - self.violations.len()) as u64,
-            );
-        }
-        lines
     }
 }

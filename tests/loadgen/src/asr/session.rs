@@ -13,6 +13,7 @@ use super::record::Record;
 use crate::clip::RATE;
 use crate::playlist::{Playlist, Stream};
 use crate::random::Random;
+use crate::socket;
 
 /// What all sessions of a run have in common.
 #[derive(Clone, Debug)]
@@ -70,10 +71,10 @@ pub(crate) async fn run(plan: &Plan, number: u64, starts_at: Instant) -> Record 
             final_on: plan.final_on,
             start_sample: source.position,
         };
-        let ending = match connection::open(&plan.server, wanted).await {
+        let ending = match socket::open(&wanted.url(&plan.server)).await {
             Ok(Ok(socket)) => connection::play(*socket, &mut source, &record).await,
             Ok(Err(refusal)) => {
-                record.borrow_mut().refused = Some(refusal);
+                record.borrow_mut().complaints.refused = Some(refusal);
                 break;
             }
             Err(error) => Ending::Lost(format!("{error:#}")),
@@ -83,8 +84,8 @@ pub(crate) async fn run(plan: &Plan, number: u64, starts_at: Instant) -> Record 
         }
         if let Ending::Lost(why) = ending {
             let mut record = record.borrow_mut();
-            record.lost.push(why);
-            if plan.break_every.is_none() || record.lost.len() == MAX_LOST {
+            record.complaints.lost.push(why);
+            if plan.break_every.is_none() || record.complaints.lost.len() == MAX_LOST {
                 break;
             }
         }

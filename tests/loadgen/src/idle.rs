@@ -12,10 +12,9 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::connection::{self, Socket};
-use super::protocol::Wanted;
 use crate::percentiles::Percentiles;
 use crate::process::{Usage, Watch};
+use crate::socket::{self, Socket};
 
 /// How many upgrades are under way at once.
 const AT_ONCE: usize = 64;
@@ -68,13 +67,7 @@ impl fmt::Display for Idle {
 }
 
 /// Opens `n` streams, holds them and lets them go.
-pub(crate) async fn run(
-    server: &str,
-    wanted: Wanted,
-    n: usize,
-    hold: Duration,
-    pid: Option<u32>,
-) -> Result<Idle> {
+pub(crate) async fn run(url: &str, n: usize, hold: Duration, pid: Option<u32>) -> Result<Idle> {
     let files = open_files_limit();
     ensure!(
         files.is_none_or(|limit| n + 100 <= limit),
@@ -86,10 +79,7 @@ pub(crate) async fn run(
     let server_before = watch.as_ref().and_then(Watch::usage);
     let opening = (0..n).map(|_| async {
         let begun = Instant::now();
-        (
-            Box::pin(connection::open(server, wanted)).await,
-            begun.elapsed(),
-        )
+        (Box::pin(socket::open(url)).await, begun.elapsed())
     });
     let results: Vec<_> = stream::iter(opening)
         .buffer_unordered(AT_ONCE)
