@@ -21,37 +21,13 @@ Leave the machine alone meanwhile: everything here is a matter of who gets the p
 USAGE
 }
 
-quick=0
-only=files,mel,streams,turns,overhead,vad,idle,start,soak
-threads=$(nproc)
-soak_minutes=30
+parts=files,mel,streams,turns,overhead,vad,idle,start,soak
 results=.run/bench
 out=docs/benchmarks.md
-arguments="$*"
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --quick) quick=1 && soak_minutes=1 ;;
-        --only) only=${2:?--only needs names} && shift ;;
-        --threads) threads=${2:?--threads needs a number} && shift ;;
-        --soak-minutes) soak_minutes=${2:?--soak-minutes needs a number} && shift ;;
-        --results) results=${2:?--results needs a folder} && shift ;;
-        --out) out=${2:?--out needs a file} && shift ;;
-        -h | --help) usage && exit 0 ;;
-        *) printf 'error: unknown option %s\n\n' "$1" >&2 && usage >&2 && exit 2 ;;
-    esac
-    shift
-done
-for part in ${only//,/ }; do
-    case "$part" in
-        files | mel | streams | turns | overhead | vad | idle | start | soak) ;;
-        *) printf 'error: unknown part %s\n\n' "$part" >&2 && usage >&2 && exit 2 ;;
-    esac
-done
+# shellcheck source=scripts/bench_common.sh
+. scripts/bench_common.sh
 
-export PYTHONDONTWRITEBYTECODE=1
-target=${CARGO_TARGET_DIR:-$PWD/target}
 asr=$target/release/asr
-loadgen=$target/release/loadgen
 python=.native/venv-baseline/bin/python
 demo=$PWD/services/asr/models/demo
 base=$PWD/.native/models/bench-base-shaped
@@ -62,37 +38,7 @@ ours_port=18001
 full_port=18011
 theirs_port=18091
 
-say() { printf '\n==> %s\n' "$*"; }
-wants() { [[ ",$only," == *",$1,"* ]]; }
-
 # --- servers ---
-
-pids=()
-stop_all() {
-    local pid
-    for pid in "${pids[@]}"; do
-        kill "$pid" 2>/dev/null || true
-    done
-    for pid in "${pids[@]}"; do
-        wait "$pid" 2>/dev/null || true
-    done
-    pids=()
-}
-trap stop_all EXIT
-trap 'exit 130' INT TERM
-
-wait_until_ready() { # port, log
-    local tries=0
-    until curl --silent --fail --output /dev/null "http://127.0.0.1:$1/readyz"; do
-        tries=$((tries + 1))
-        if ! kill -0 "${pids[-1]}" 2>/dev/null || [ "$tries" -gt 600 ]; then
-            printf 'error: the server on port %s did not start:\n' "$1" >&2
-            tail -20 "$2" >&2
-            exit 1
-        fi
-        sleep 0.1
-    done
-}
 
 start_ours() { # port, settings...
     local port=$1 setting options=()
@@ -123,20 +69,14 @@ say "set-up"
 scripts/setup.sh
 mkdir -p "$results"
 cargo build --release -p asr -p loadgen
-if ! cmp -s tests/baseline/requirements.txt .native/venv-baseline/installed.txt; then
-    echo "installing the server to compare with into .native/venv-baseline"
-    rm -rf .native/venv-baseline
-    "${PYTHON:-python3}" -m venv .native/venv-baseline
-    "$python" -m pip install --quiet --disable-pip-version-check -r tests/baseline/requirements.txt
-    cp tests/baseline/requirements.txt .native/venv-baseline/installed.txt
-fi
+install_python venv-baseline tests/baseline/requirements.txt
 if [ ! -f "$base/model.bin" ] || [ tests/baseline/make_base_shaped.py -nt "$base/model.bin" ]; then
     echo "making a model with the shape of base and random weights"
     "$python" tests/baseline/make_base_shaped.py "$demo" "$base"
 fi
 # Thousands of sockets need as many open files.
 ulimit -n 20000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-"$python" tests/baseline/report.py machine --command "scripts/bench_asr.sh $arguments" --threads "$threads" >"$results/machine.json"
+describe_machine "$python" scripts/bench_asr.sh
 
 # --- parts ---
 
@@ -268,11 +208,7 @@ bench_soak() {
     stop_all
 }
 
-for part in files mel streams turns overhead vad idle start soak; do
-    if wants "$part"; then
-        "bench_$part"
-    fi
-done
+run_parts
 
 say "report"
 pictures=()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone to words on the screen: sets up, builds, starts the server, transcribes a recording, stops.
+# From a fresh clone to words and a voice: sets up, builds, starts both servers, transcribes, speaks, clones a voice, stops.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -7,9 +7,12 @@ usage() {
     cat <<'USAGE'
 usage: scripts/quickstart.sh [options]
 
-  --keep         leave the server running at the end
-  --port N       listen on this port of 127.0.0.1 (default: a free one)
+  --keep         leave both servers running at the end
+  --port N       the recogniser listens on this port of 127.0.0.1 (default: a free one)
+  --tts-port N   the synthesiser on this one (default: a free one)
   --file FILE    transcribe this recording (a WAV file with 16-bit samples) instead of the one that is shipped
+  --say TEXT     speak this instead of the sentence that the recogniser knows
+  --voice FILE   clone the voice of this recording (3 to 30 s) instead of the one that is shipped
   -h, --help     this text
 
 A first run takes some minutes, most of them compiling; later ones take seconds. Safe to run again and to interrupt.
@@ -20,6 +23,9 @@ keep=0
 port=""
 recording=tests/fixtures/speech/held_ked_136.wav
 expected="I need to change my problem."
+tts_port=""
+sentence="Turn on the kitchen light."
+voice=tests/fixtures/tts-voices/high.wav
 while [ $# -gt 0 ]; do
     case "$1" in
         --keep) keep=1 ;;
@@ -27,6 +33,12 @@ while [ $# -gt 0 ]; do
         --port) port=${2:-none} && shift ;;
         --file=*) recording=${1#*=} expected="" ;;
         --file) recording=${2:-} expected="" && shift ;;
+        --tts-port=*) tts_port=${1#*=} ;;
+        --tts-port) tts_port=${2:-none} && shift ;;
+        --say=*) sentence=${1#*=} ;;
+        --say) sentence=${2:-} && shift ;;
+        --voice=*) voice=${1#*=} ;;
+        --voice) voice=${2:-} && shift ;;
         -h | --help) usage && exit 0 ;;
         *) printf 'error: unknown option %s\n\n' "$1" >&2 && usage >&2 && exit 2 ;;
     esac
@@ -36,8 +48,8 @@ done
 # ONNX Runtime reports its use to Microsoft unless this is set before it is loaded.
 export ORT_DISABLE_TELEMETRY=1
 python=${PYTHON:-python3}
-log=.run/quickstart.log
-server=""
+run=.run/quickstart
+servers=()
 
 fail() {
     printf 'error: %s\n' "$*" >&2
@@ -45,25 +57,31 @@ fail() {
 }
 
 began=$SECONDS
-step() { printf '\n[%s/5] %s\n' "$1" "$2"; }
+step() { printf '\n[%s/8] %s\n' "$1" "$2"; }
 
-stop_server() {
-    local status=$?
+stop_servers() {
+    local status=$? pid running=0
     trap - EXIT INT TERM HUP
-    if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
-        kill -TERM "$server" 2>/dev/null || true
-        # Give it time to finish what it does; then insist.
+    for pid in "${servers[@]}"; do
+        kill -TERM "$pid" 2>/dev/null && running=$((running + 1))
+    done
+    # Give them time to finish what they do; then insist.
+    for pid in "${servers[@]}"; do
         for _ in $(seq 100); do
-            kill -0 "$server" 2>/dev/null || break
+            kill -0 "$pid" 2>/dev/null || break
             sleep 0.1
         done
-        kill -KILL "$server" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
-        echo "The server is stopped."
-    fi
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    case "$running" in
+        0) ;;
+        1) echo "The server is stopped." ;;
+        *) echo "Both servers are stopped." ;;
+    esac
     exit "$status"
 }
-trap stop_server EXIT
+trap stop_servers EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -90,28 +108,38 @@ PYTHON
     if command -v ss >/dev/null 2>&1; then
         ss -Hltnp "sport = :$1" 2>/dev/null | sed 's/^/  /' >&2
     fi
-    echo "  Choose another with --port N, or leave --port out and a free one is taken." >&2
+    echo "  Choose another, or leave the option out and a free one is taken." >&2
     exit 1
 }
 
-# --- the server ---
-
-start_server() {
-    local binary=$1
-    mkdir -p .run
-    # A session of its own, so that Ctrl-C reaches this script, which then stops the server in order.
-    setsid "$binary" --host 127.0.0.1 --port "$port" >"$log" 2>&1 </dev/null &
-    server=$!
-    local started=$SECONDS
-    until is_ready; do
-        kill -0 "$server" 2>/dev/null || { server="" && show_log && fail "the server ended while it was starting"; }
-        [ $((SECONDS - started)) -lt 60 ] || { show_log && fail "the server was not ready after 60 s"; }
-        sleep 0.1
-    done
+check_port() { # option, port
+    case "$2" in
+        "") ;;
+        *[!0-9]*) fail "$1 wants a number, not \"$2\"" ;;
+        *) require_free_port "$2" ;;
+    esac
 }
 
-is_ready() {
-    "$python" - "http://127.0.0.1:$port/readyz" 2>/dev/null <<'PYTHON'
+# --- the servers ---
+
+start_server() { # name, port, options...
+    local name=$1 port=$2 started=$SECONDS since
+    shift 2
+    log=$run/$name.log
+    since=$(date +%s%N)
+    # A session of its own, so that Ctrl-C reaches this script, which then stops the server in order.
+    setsid "$binaries/$name" --host 127.0.0.1 --port "$port" "$@" >"$log" 2>&1 </dev/null &
+    servers+=($!)
+    until is_ready "$port"; do
+        kill -0 "${servers[-1]}" 2>/dev/null || { unset 'servers[-1]' && show_log && fail "$name ended while it was starting"; }
+        [ $((SECONDS - started)) -lt 60 ] || { show_log && fail "$name was not ready after 60 s"; }
+        sleep 0.1
+    done
+    printf '  ready on 127.0.0.1:%s after %s ms; its log is %s\n' "$port" $((($(date +%s%N) - since) / 1000000)) "$log"
+}
+
+is_ready() { # port
+    "$python" - "http://127.0.0.1:$1/readyz" 2>/dev/null <<'PYTHON'
 import sys, urllib.request
 
 no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -125,8 +153,8 @@ show_log() {
     echo "---" >&2
 }
 
-transcribe_over_rest() {
-    "$python" - "http://127.0.0.1:$port/v1/transcribe" "$recording" "$expected" <<'PYTHON'
+transcribe_over_rest() { # file, what was spoken in it
+    "$python" - "http://127.0.0.1:$port/v1/transcribe" "$1" "$2" <<'PYTHON'
 import json, os, signal, sys, time, urllib.error, urllib.request, uuid
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -155,55 +183,81 @@ if expected and not answer["text"].strip():
 PYTHON
 }
 
-# --- the five steps ---
+speak() { # file, options...
+    local file=$1
+    shift
+    "$python" scripts/speak.py "$sentence" --url "ws://127.0.0.1:$tts_port/v1/stream/tts" --out "$file" "$@" ||
+        { show_log && fail "the synthesiser did not answer as it should"; }
+    echo "  written to $file"
+}
 
-case "$port" in
-    "") ;;
-    *[!0-9]*) fail "--port wants a number, not \"$port\"" ;;
-    *) require_free_port "$port" ;;
-esac
+# --- the steps ---
+
+check_port --port "$port"
+check_port --tts-port "$tts_port"
 [ -f "$recording" ] || fail "there is no file $recording"
+[ -f "$voice" ] || fail "there is no file $voice"
+mkdir -p "$run"
 
 step 1 "Set up: native libraries and models"
 scripts/setup.sh
 
-step 2 "Build the server (release)"
+step 2 "Build the servers (release)"
 if [ "${CT2_FROM_SOURCE:-0}" = 1 ]; then
     CMAKE=${CMAKE:-$(command -v cmake || echo "$PWD/.native/bin/cmake")} \
         cargo build --release -p asr --no-default-features --features ct2-source
+    cargo build --release -p tts
 else
-    cargo build --release -p asr
+    cargo build --release -p asr -p tts
 fi
-binary=${CARGO_TARGET_DIR:-target}/release/asr
+binaries=${CARGO_TARGET_DIR:-target}/release
 
-step 3 "Start it"
+step 3 "Start the recogniser"
 [ -n "$port" ] || port=$(free_port)
-starting=$(date +%s%N)
-start_server "$binary"
-printf '  ready on 127.0.0.1:%s after %s ms; its log is %s\n' "$port" $((($(date +%s%N) - starting) / 1000000)) "$log"
+start_server asr "$port"
 
 step 4 "Transcribe $recording over REST"
 [ -z "$expected" ] || printf '  spoken: %s\n' "$expected"
-transcribe_over_rest || { show_log && fail "REST did not answer as it should"; }
+transcribe_over_rest "$recording" "$expected" || { show_log && fail "REST did not answer as it should"; }
 
 step 5 "Transcribe it over the WebSocket, at the pace of a microphone ([..] may still change)"
 "$python" scripts/stream_file.py --tail 0.6 --url "ws://127.0.0.1:$port/v1/stream/asr" "$recording" ||
     { show_log && fail "the WebSocket did not answer as it should"; }
 
+step 6 "Start the synthesiser and let it speak"
+[ -n "$tts_port" ] || tts_port=$(free_port)
+# The voice that is cloned below is for this demonstration: it goes into a folder of its own.
+rm -rf "$run/voices"
+start_server tts "$tts_port" --set "voices.store=$PWD/$run/voices"
+printf '  text: %s\n' "$sentence"
+speak "$run/spoken.wav"
+
+step 7 "Clone the voice of $voice and let that speak"
+speak "$run/cloned.wav" --voice quickstart --learn "$voice"
+
+step 8 "Let the recogniser listen to both"
+echo "  the built-in voice:"
+transcribe_over_rest "$run/spoken.wav" "$sentence" || { show_log && fail "what was spoken could not be transcribed"; }
+echo "  the cloned voice (the small demo model is harder to understand in voices other than its own):"
+transcribe_over_rest "$run/cloned.wav" "" || { show_log && fail "what was spoken could not be transcribed"; }
+
 printf '\nAll done in %s s.\n' $((SECONDS - began))
 if [ "$keep" = 1 ]; then
-    printf 'The server runs on as process %s; stop it with: kill %s\n' "$server" "$server"
-    server=""
+    printf 'The servers run on; stop them with: kill %s\n' "${servers[*]}"
+    servers=()
 else
-    echo "  run it yourself:       $binary --port 8001        (all options: --help)"
-    port=8001
+    printf '  run them yourself:     %s --port 8001 and %s --port 8002    (all options: --help)\n' "$binaries/asr" "$binaries/tts"
+    port=8001 tts_port=8002
 fi
 cat <<NEXT
-What to try next, with the server running:
+What to try next, with the servers running:
   your own recording:    curl -F file=@FILE http://127.0.0.1:$port/v1/transcribe
   as a live stream:      scripts/stream_file.py --url ws://127.0.0.1:$port/v1/stream/asr FILE.wav
-  with OpenAI's client:  base_url="http://127.0.0.1:$port/v1", client.audio.transcriptions.create(...)
-  the interface:         http://127.0.0.1:$port/docs
-The built-in demo model knows about 600 words of English and was trained on synthetic speech. For real use:
-  scripts/download_models.sh large-v3-turbo          (scripts/download_models.sh --list shows all)
+  your own words:        scripts/speak.py --url ws://127.0.0.1:$tts_port/v1/stream/tts -o out.wav "Any English text."
+  in your own voice:     the same with --voice me --learn FILE.wav (3 to 30 s of clear speech, with the speaker's consent)
+  as MP3, Opus or FLAC:  scripts/speak.py --url http://127.0.0.1:$tts_port/v1/synthesize -o out.mp3 "Any English text."
+  with OpenAI's client:  base_url="http://127.0.0.1:$port/v1" for transcriptions, :$tts_port/v1 for speech
+  the interfaces:        http://127.0.0.1:$port/docs and http://127.0.0.1:$tts_port/docs
+The built-in demo models are small: the one knows about 600 words of English, the other is plainly a machine. For real use:
+  scripts/download_models.sh large-v3-turbo chatterbox-turbo    (scripts/download_models.sh --list shows all)
 NEXT

@@ -97,7 +97,7 @@ def over_websocket(arguments, text):
             with open(arguments.learn, "rb") as file:
                 recording = base64.b64encode(file.read()).decode()
             began = time.monotonic()
-            connection.send(json.dumps({"type": "register_voice", "voice_id": arguments.voice, "reference_audio": recording}))
+            connection.send(json.dumps({"type": "register_voice", "voice_id": arguments.voice, "reference_audio": recording, "replace": True}))
         elif kind in ("ready", "voice_registered"):
             if kind == "voice_registered":
                 say("voice", f"{it['voice_id']} learnt from {arguments.learn}")
