@@ -125,18 +125,18 @@ async fn of_many_that_register_one_recording_one_loses_nothing() {
 }
 
 /// A folder with a voice and without anything made of it, and a slow studio for it.
-async fn cold() -> (TempDir, Arc<Counting>, VoiceStore) {
+async fn cold(delay: Duration) -> (TempDir, Arc<Counting>, VoiceStore) {
     let (store, _studio, folder) = alone(pack("pack")).await;
     store.register(registration("ada", 120.0)).await.unwrap();
     std::fs::remove_file(the_file(folder.path(), "conditioning")).unwrap();
-    let studio = Counting::slow(Duration::from_millis(50));
+    let studio = Counting::slow(delay);
     let store = on(folder.path(), pack("pack"), &studio).await;
     (folder, studio, store)
 }
 
 #[tokio::test]
 async fn a_hundred_who_ask_for_a_new_voice_wait_for_one_extraction() {
-    let (_folder, studio, store) = cold().await;
+    let (_folder, studio, store) = cold(Duration::from_millis(50)).await;
     let voices = join_all((0..100).map(|_| store.resolve("ada"))).await;
     let first = voices[0].as_ref().unwrap();
     for voice in &voices {
@@ -148,7 +148,7 @@ async fn a_hundred_who_ask_for_a_new_voice_wait_for_one_extraction() {
 
 #[tokio::test]
 async fn those_who_give_up_stop_nobody() {
-    let (_folder, studio, store) = cold().await;
+    let (_folder, studio, store) = cold(Duration::from_millis(50)).await;
     let mut first = Box::pin(store.resolve("ada"));
     // Begun, and given up.
     while studio.n_extracted() == 0 {
@@ -187,7 +187,8 @@ async fn without_memory_voices_come_from_the_store() {
 
 #[tokio::test]
 async fn what_was_made_for_a_voice_deleted_meanwhile_goes_too() {
-    let (folder, studio, store) = cold().await;
+    let (folder, studio, store) = cold(Duration::from_secs(1)).await;
+    // Long enough for the deletion to be over before there is anything made.
     let other = on(folder.path(), pack("pack"), &Arc::default()).await;
     let deletion = async {
         while studio.n_extracted() == 0 {
