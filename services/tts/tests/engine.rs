@@ -2,6 +2,16 @@
 //!
 //! Skipped with a message where ONNX Runtime is not installed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests"
+)]
+
 #[path = "engine/support.rs"]
 mod support;
 

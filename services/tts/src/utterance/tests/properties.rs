@@ -260,6 +260,10 @@ impl World {
         });
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one step for each thing that may happen"
+    )]
     fn play(&mut self, step: &Step) {
         match *step {
             Step::Ask {
