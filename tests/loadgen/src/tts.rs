@@ -3,7 +3,7 @@
 //! - [`protocol`]: the messages, as a client knows them.
 //! - [`playback`], [`record`]: what a listener notices, and whether promises were kept.
 //! - [`session`]: one listener, in real time, over one or more sockets.
-//! - [`load`], [`limit`]: what can be run.
+//! - [`mod@load`], [`limit`]: what can be run.
 //! - [`report`]: how it reads.
 
 pub(crate) mod limit;
