@@ -32,7 +32,8 @@ struct Shared {
     n_bytes: Cell<usize>,
     n_messages: Cell<usize>,
     is_gone: Cell<bool>,
-    /// Told when bytes were handed on and when the connection has gone. Only the session waits.
+    /// Told when bytes were handed on and when the connection has gone. The session may wait for several things at once, so all that
+    /// wait are told; none misses it, because nothing runs between its look and its wait.
     changed: Notify,
 }
 
@@ -122,7 +123,7 @@ impl Shared {
         if left == 0 {
             self.n_messages.set(0);
         }
-        self.changed.notify_one();
+        self.changed.notify_waiters();
     }
 }
 
@@ -181,7 +182,7 @@ impl MessageBody for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         self.shared.is_gone.set(true);
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_waiters();
     }
 }
 

@@ -312,6 +312,7 @@ async fn session(service: Service, mut socket: Socket, admission: Admission) {
                 return socket.close(CloseCode::Normal, "bye").await;
             }
             Received::Text(text) if text.starts_with("flood ") => flood(&mut socket, &text).await,
+            Received::Text(text) if text.starts_with("tell ") => tell(&mut socket, &text).await,
             Received::Text(text) => socket.send_text(text).await,
             Received::Binary(bytes) => socket.send_binary(bytes).await,
             Received::Fault(fault) => {
@@ -326,6 +327,21 @@ async fn session(service: Service, mut socket: Socket, admission: Admission) {
             Err(SendError::Slow(fault)) => return socket.fail(&fault.into()).await,
         }
     }
+}
+
+/// `tell 10` sends ten large messages, and after each, when it is on its way, a small one.
+async fn tell(socket: &mut Socket, text: &str) -> Result<(), SendError> {
+    let n_messages: usize = text["tell ".len()..].parse().unwrap();
+    for n in 0..n_messages {
+        socket.send_binary(vec![1; 96_000]).await?;
+        let drained = socket.drained_to(48_000);
+        tokio::select! {
+            _unexpected = socket.recv() => return Ok(()),
+            () = drained => {}
+        }
+        socket.send_text(n.to_string()).await?;
+    }
+    Ok(())
 }
 
 /// `flood 100` sends 100 messages of 64 KiB.

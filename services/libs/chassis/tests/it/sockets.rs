@@ -42,6 +42,18 @@ fn messages_come_back_as_they_were() {
 }
 
 #[test]
+fn what_is_sent_when_the_outbox_has_drained_arrives() {
+    let running = start(|_| {});
+    let mut ws = ws(running.address);
+    ws.send(Message::text("tell 20")).unwrap();
+    for n in 0..20 {
+        assert_eq!(ws.read().unwrap(), Message::binary(vec![1; 96_000]));
+        // And not only when the client says something, which would wake the server.
+        assert_eq!(ws.read().unwrap(), Message::text(n.to_string()));
+    }
+}
+
+#[test]
 fn a_message_in_pieces_is_one_message() {
     let running = start(|_| {});
     let mut ws = ws(running.address);
