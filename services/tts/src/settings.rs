@@ -156,7 +156,11 @@ impl Raw {
         Raw {
             instance_id: None,
             home: None,
-            server: ServerRaw::defaults(8002),
+            server: ServerRaw {
+                // Half a minute of a recording as base64, for `register_voice`.
+                max_frame_bytes: 4_194_304,
+                ..ServerRaw::defaults(8002)
+            },
             model: ModelRaw::defaults(),
             speech: SpeechRaw {
                 voice: "default".to_owned(),
