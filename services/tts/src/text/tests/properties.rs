@@ -195,7 +195,7 @@ proptest! {
     }
 }
 
-/// Linear, whatever the text. A square of these lengths would take minutes.
+/// Linear, whatever the text. A square of these lengths would take minutes; the limit is wide because others may use the machine.
 #[test]
 fn long_texts_take_no_time() {
     let front = front();
@@ -237,7 +237,7 @@ fn long_texts_take_no_time() {
         }
         stream.end();
         assert!(
-            begun.elapsed().as_secs_f64() < 5.0,
+            begun.elapsed().as_secs_f64() < 60.0,
             "{unit:?}: {:?}",
             begun.elapsed()
         );
