@@ -145,6 +145,16 @@ mod tests {
     }
 
     #[test]
+    fn of_a_name_that_was_used_twice_the_latest_counts() {
+        let mut names = Names::default();
+        for (key, may_get_text) in [(1, true), (2, false)] {
+            names.begin("a".into(), RequestKey(key));
+            names.end(RequestKey(key), may_get_text);
+        }
+        assert_eq!(names.find("a"), Known::Ended);
+    }
+
+    #[test]
     fn names_are_made_up_around_those_that_are_taken() {
         let mut names = Names::default();
         names.begin("r1".into(), RequestKey(1));
