@@ -51,6 +51,18 @@ async fn what_one_deletes_the_other_loses() {
 }
 
 #[tokio::test]
+async fn what_one_deletes_the_other_lists_no_more() {
+    let ([one, other], _studios, _folder) = two().await;
+    one.register(registration("ada", 120.0)).await.unwrap();
+    until_stale().await;
+    assert_eq!(other.list().await.unwrap().len(), 2);
+    one.delete("ada", &Requester::Anyone).await.unwrap();
+    until_stale().await;
+    // Nobody asked for the voice itself meanwhile.
+    assert_eq!(other.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn what_one_replaces_the_other_hears() {
     let ([one, other], _studios, _folder) = two().await;
     one.register(registration("ada", 120.0)).await.unwrap();
