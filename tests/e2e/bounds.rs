@@ -217,7 +217,11 @@ fn unbroken_speech_is_read_to_its_end_by_the_real_model() {
     assert!(said.len() > 25 * 16_000);
     run(async {
         let mut client = Client::connect(asr, "").await;
-        client.frames(&speech::bytes(&said), 8_000).await;
+        // Faster than it is spoken, and slow enough that there is time to read while it comes.
+        for some in speech::bytes(&said).chunks(8_000) {
+            client.frames(some, 8_000).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
         let closed = client.finish().await;
         check_promises(&client);
         assert_eq!(closed.discarded_samples, 0);
