@@ -230,7 +230,8 @@ impl Recital {
             sentence,
             manner,
         };
-        if self.spoken.is_none() {
+        // One may be over before the next was begun: that one still comes first.
+        if self.spoken.is_none() && self.waiting.is_empty() {
             self.listener.rested(self.began.elapsed());
             self.spoken = Some(self.begin(waiting)?);
         } else {
