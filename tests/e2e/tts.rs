@@ -17,6 +17,10 @@
 )]
 
 mod tts_bad;
+mod tts_messages;
+mod tts_page;
 mod tts_process;
+mod tts_requests;
 mod tts_rest;
 mod tts_round_trip;
+mod tts_stream;

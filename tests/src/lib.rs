@@ -15,6 +15,7 @@
 
 pub mod encode;
 pub mod http;
+pub mod listening;
 pub mod process;
 pub mod service;
 pub mod speaking;

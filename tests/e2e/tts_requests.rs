@@ -1,0 +1,338 @@
+//! Cancelling, closing, draining, vanishing: what becomes of requests that do not simply end.
+
+use std::time::{Duration, Instant};
+
+use e2e::http::get;
+use e2e::listening::{Listener, check_promises};
+use e2e::{Tts, run};
+use serde_json::json;
+use tts::models::scripted::Script;
+use wire::tts::ServerMessage;
+
+/// Two tokens a character, so eight seconds of speech.
+const LONG: &str =
+    "This goes on and on, for as long as anybody cares to listen to the humming of it all.";
+
+/// Models that make speech four times as fast as it is played.
+fn unhurried() -> Script {
+    Script {
+        step_delay: Duration::from_millis(10),
+        ..Script::default()
+    }
+}
+
+fn is_chunk(message: &ServerMessage) -> bool {
+    matches!(message, ServerMessage::AudioChunk(_))
+}
+
+/// Waits until nobody is connected and the models have nothing to do.
+async fn idle(tts: &Tts) {
+    let began = Instant::now();
+    loop {
+        let health = get(&tts.url("/health")).await.json();
+        if health["queue_depth"] == 0 && health["connections"] == 0 {
+            return;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "still busy: {health}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn a_cancel_ends_the_speech_at_once_and_the_next_has_its_turn() {
+    let tts = Tts::scripted(unhurried(), |_| {});
+    run(async {
+        let mut times = Vec::new();
+        let mut client = Listener::connect(tts.address, "").await;
+        for n in 0..20 {
+            let (id, next) = (format!("r{n}"), format!("s{n}"));
+            client.synthesize(&id, LONG, json!({})).await;
+            client.synthesize(&next, "Short.", json!({})).await;
+            client.until(is_chunk).await;
+            let asked = Instant::now();
+            client.ask(json!({"type":"cancel","request_id":id})).await;
+            client
+                .until(|it| matches!(it, ServerMessage::Cancelled(it) if it.request_id == id))
+                .await;
+            times.push(asked.elapsed());
+            client.ended(&next).await;
+        }
+        let closed = client.finish().await;
+        check_promises(&client);
+        assert_eq!((closed.cancelled, closed.completed), (20, 20));
+        times.sort();
+        // An upper bound for a machine that builds something meanwhile; the goal of 50 ms is measured in a quiet one.
+        assert!(times[18] < Duration::from_millis(250), "{times:?}");
+        idle(&tts).await;
+    });
+}
+
+#[test]
+fn a_cancel_without_a_name_ends_everything() {
+    let tts = Tts::scripted(unhurried(), |_| {});
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        for id in ["a", "b", "c"] {
+            client.synthesize(id, LONG, json!({})).await;
+        }
+        client
+            .ask(json!({"type":"text","request_id":"d","text":"And then"}))
+            .await;
+        client.until(is_chunk).await;
+        client.ask(json!({"type":"cancel"})).await;
+        client.ended("a").await;
+        let closed = client.finish().await;
+        assert_eq!((closed.requests, closed.cancelled), (4, 4));
+        let told = check_promises(&client);
+        for id in ["b", "c", "d"] {
+            assert!(
+                told[id].started.is_none(),
+                "{id} was begun only to be cancelled"
+            );
+        }
+    });
+}
+
+#[test]
+fn text_of_a_request_that_was_cancelled_does_not_begin_it_anew() {
+    let tts = Tts::scripted(Script::default(), |_| {});
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        let text = |text: &str| json!({"type":"text","request_id":"r","text":text});
+        client.ask(text("One sentence is here. And ")).await;
+        client.until(is_chunk).await;
+        client.ask(json!({"type":"cancel","request_id":"r"})).await;
+        client.ask(text("another one. And a third. ")).await;
+        client.ask(json!({"type":"flush","request_id":"r"})).await;
+        client.ask(json!({"type":"cancel","request_id":"r"})).await;
+        client.ask(json!({"type":"end","request_id":"r"})).await;
+        let closed = client.finish().await;
+        check_promises(&client);
+        assert_eq!(
+            (closed.requests, closed.cancelled),
+            (1, 1),
+            "{}",
+            client.story()
+        );
+    });
+}
+
+#[test]
+fn a_name_may_be_used_again_when_its_request_has_ended() {
+    let tts = Tts::scripted(Script::default(), |_| {});
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        for _ in 0..2 {
+            client.synthesize("r", "Again.", json!({})).await;
+            client
+                .until(|it| matches!(it, ServerMessage::SynthesisComplete(_)))
+                .await;
+        }
+        // A cancel that comes too late is no mistake: the end is on its way.
+        client.ask(json!({"type":"cancel","request_id":"r"})).await;
+        client
+            .ask(json!({"type":"synthesize","text":"Without a name."}))
+            .await;
+        let closed = client.finish().await;
+        assert_eq!((closed.requests, closed.completed), (3, 3));
+        let errors = client
+            .heard
+            .iter()
+            .filter(|it| matches!(it, ServerMessage::Error(_)));
+        assert_eq!(errors.count(), 0, "{}", client.story());
+    });
+}
+
+#[test]
+fn a_sentence_that_fails_ends_its_request_and_no_other() {
+    let tts = Tts::scripted(Script::default(), |_| {});
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        client
+            .synthesize("bad", "Script fail in the middle of it.", json!({}))
+            .await;
+        client
+            .synthesize("panic", "Script panic in the middle of it.", json!({}))
+            .await;
+        client
+            .synthesize("good", "This one is well.", json!({}))
+            .await;
+        client.finish().await;
+        let told = check_promises(&client);
+        for id in ["bad", "panic"] {
+            match &told[id].end {
+                Some(ServerMessage::Error(error)) => {
+                    assert_eq!(error.code.as_str(), "SYNTHESIS_FAILED");
+                    assert!(error.recoverable);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(told["good"].complete().total_samples > 0);
+    });
+}
+
+#[test]
+fn whoever_vanishes_leaves_no_work_behind() {
+    let tts = Tts::scripted(unhurried(), |_| {});
+    run(async {
+        for _ in 0..5 {
+            let mut client = Listener::connect(tts.address, "").await;
+            for id in ["a", "b"] {
+                client.synthesize(id, LONG, json!({})).await;
+            }
+            client.until(is_chunk).await;
+            client.vanish();
+        }
+        idle(&tts).await;
+        let metrics = get(&tts.url("/metrics")).await.text();
+        let cancelled = "tts_utterances_total{edge=\"stream\",outcome=\"cancelled\"} 10";
+        assert!(metrics.contains(cancelled), "each has its end:\n{metrics}");
+        // And the server goes on.
+        let mut client = Listener::connect(tts.address, "").await;
+        client.hear("r", "Well?", json!({})).await.complete();
+    });
+}
+
+#[test]
+fn who_reads_slowly_is_spoken_to_slowly_and_nobody_else_is() {
+    let tts = Tts::scripted(Script::default(), |raw| raw.server.slow_reader_ms = 60_000);
+    run(async {
+        let text = LONG.repeat(30);
+        // Four megabytes a minute of speech: more than the buffers of a socket hold.
+        let loud = json!({"encoding":"pcm_f32le","sample_rate":48_000});
+        let mut slow = Listener::connect(tts.address, "").await;
+        slow.synthesize("r", &text, loud.clone()).await;
+        slow.until(is_chunk).await;
+        for n in 0..5 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let mut other = Listener::connect(tts.address, "").await;
+            let asked = Instant::now();
+            other
+                .hear("o", "Somebody else.", json!({}))
+                .await
+                .complete();
+            assert!(
+                asked.elapsed() < Duration::from_secs(5),
+                "{n}: {:?}",
+                asked.elapsed()
+            );
+        }
+        // It was not all made: the models waited for the reader.
+        let metrics = get(&tts.url("/metrics")).await.text();
+        let others = "tts_utterances_total{edge=\"stream\",outcome=\"complete\"} 5";
+        assert!(metrics.contains(others), "{metrics}");
+        // Who reads on hears all of it.
+        let told = slow.ended("r").await;
+        assert!(120.0 < told.complete().total_duration_ms / 1_000.0);
+        slow.finish().await;
+        check_promises(&slow);
+    });
+}
+
+#[test]
+fn a_slow_reader_is_heard_and_who_reads_nothing_is_sent_away() {
+    let tts = Tts::scripted(Script::default(), |raw| {
+        raw.server.slow_reader_ms = 2_000;
+        raw.server.close_timeout_ms = 15_000;
+    });
+    run(async {
+        let text = LONG.repeat(30);
+        let loud = json!({"encoding":"pcm_f32le","sample_rate":48_000});
+        let mut client = Listener::connect(tts.address, "").await;
+        client.synthesize("r", &text, loud.clone()).await;
+        client.until(is_chunk).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        // Nothing was read for a while, and the models stand still; the cancel is heard all the same.
+        client.ask(json!({"type":"cancel","request_id":"r"})).await;
+        let told = client.ended("r").await;
+        assert!(
+            matches!(told.end, Some(ServerMessage::Cancelled(_))),
+            "{:?}",
+            told.end
+        );
+        client.synthesize("again", &text, loud).await;
+        client.until(is_chunk).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        while client.next().await.is_some() {}
+        assert_eq!(client.close, Some(1013.into()), "{}", client.story());
+        idle(&tts).await;
+    });
+}
+
+#[test]
+fn a_drain_lets_what_was_asked_for_be_said() {
+    let tts = Tts::scripted(unhurried(), |_| {});
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        client.synthesize("a", LONG, json!({})).await;
+        client
+            .ask(json!({"type":"text","request_id":"b","text":"The text is still "}))
+            .await;
+        client.until(is_chunk).await;
+        tts.stop();
+        client
+            .until(|it| matches!(it, ServerMessage::Draining(_)))
+            .await;
+        client.synthesize("late", "Too late.", json!({})).await;
+        client
+            .ask(json!({"type":"text","request_id":"b","text":"coming."}))
+            .await;
+        client.ask(json!({"type":"end","request_id":"b"})).await;
+        client.drained().await;
+        let told = check_promises(&client);
+        told["a"].complete();
+        assert_eq!(told["b"].words(), ["The", "text", "is", "still", "coming."]);
+        match &told["late"].end {
+            Some(ServerMessage::Error(error)) => assert_eq!(error.code.as_str(), "DRAINING"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(client.close, Some(1012.into()));
+    });
+    assert_eq!(tts.ended().n_cut, 0);
+}
+
+#[test]
+fn what_is_not_said_by_the_end_of_a_drain_is_told() {
+    let tts = Tts::scripted(unhurried(), |raw| raw.drain.deadline_ms = 2_500);
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        for n in 0..6 {
+            client.synthesize(&format!("r{n}"), LONG, json!({})).await;
+        }
+        client.until(is_chunk).await;
+        tts.stop();
+        client.drained().await;
+        let told = check_promises(&client);
+        let is_cut = |it: &e2e::listening::Told| match &it.end {
+            Some(ServerMessage::Error(error)) => error.code.as_str() == "DRAINING",
+            _ => false,
+        };
+        assert!(is_cut(&told["r5"]), "{}", client.story());
+        assert_eq!(client.close, Some(1012.into()));
+    });
+    assert_eq!(tts.ended().n_cut, 0);
+}
+
+#[test]
+fn no_more_requests_are_under_way_than_there_may_be() {
+    let tts = Tts::scripted(unhurried(), |raw| raw.stream.max_requests = 3);
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        for n in 0..50 {
+            client.synthesize(&format!("r{n}"), LONG, json!({})).await;
+        }
+        let told = client.ended("r49").await;
+        let Some(ServerMessage::Error(error)) = told.end else {
+            panic!("{:?}", told.end)
+        };
+        assert_eq!(error.code.as_str(), "RATE_LIMITED");
+        client.ask(json!({"type":"cancel"})).await;
+        let closed = client.finish().await;
+        check_promises(&client);
+        assert_eq!((closed.failed, closed.cancelled), (47, 3));
+    });
+}
