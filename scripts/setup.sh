@@ -13,8 +13,8 @@ its sha256. Needs no root rights; names what is missing from the system.
 
   --cuda[=asr|tts|all]    also install NVIDIA's libraries: CUDA 12 for the speech recogniser (about 0.7 GB to
                           download), CUDA 13 and cuDNN 9 for the synthesiser (about 1.6 GB). `--cuda` is `--cuda=all`.
-  --tests                 also install what scripts/test.sh uses (shellcheck, and an S3 server for the tests of
-                          voices: about 30 MB to download)
+  --tests                 also install what scripts/test.sh uses (shellcheck, an S3 server for the tests of voices:
+                          about 30 MB to download; as root or with sudo also Debian's nginx and promtool, not started)
   --no-system-packages    as root, name missing system packages instead of installing them with apt-get
   --quiet                 print only what is missing or changed
   -h, --help              this text
@@ -190,6 +190,53 @@ install_test_packages() {
     say "Python packages of the tests, in $folder/: installed"
 }
 
+# --- Debian packages that only tests use ---
+
+# Administration commands are outside the path of ordinary users.
+has_tool() { has "$1" || [ -x "/usr/sbin/$1" ]; }
+
+missing_test_packages() {
+    has_tool nginx || echo nginx
+    has promtool || echo prometheus
+    has systemd-analyze || echo systemd
+}
+
+# Tests use the programs and never the services that come with them: none is started, now or when the machine starts.
+install_packages() {
+    local missing policy=/usr/sbin/policy-rc.d status=0
+    local as_root=()
+    mapfile -t missing < <(missing_test_packages)
+    if [ "${#missing[@]}" = 0 ]; then
+        say "Debian packages of the tests: everything is in place"
+        return 0
+    fi
+    [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+    if [ "$system_packages" = 0 ] || ! has apt-get || ! { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+        warn "Some tests need programs that are missing here and will be skipped. To install them on Debian or Ubuntu:"
+        warn "  sudo apt-get install --no-install-recommends ${missing[*]}"
+        [ "${CI:-}" != true ]
+        return
+    fi
+    say "Debian packages of the tests: installing ${missing[*]}"
+    (
+        if [ ! -e "$policy" ]; then
+            # An exit status of 101 tells Debian's scripts to start nothing.
+            trap '"${as_root[@]}" rm -f "$policy"' EXIT
+            printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+            "${as_root[@]}" chmod 755 "$policy"
+        fi
+        install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+            apt-get install -y -qq --no-install-recommends "${missing[@]}")
+        "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update -qq && "${install[@]}" >/dev/null; }
+    ) || status=$?
+    local name
+    for name in "${missing[@]}"; do
+        [ "$name" = systemd ] || "${as_root[@]}" systemctl --quiet disable "$name" >/dev/null 2>&1 || true
+    done
+    [ "$status" = 0 ] || warn "error: apt-get could not install ${missing[*]}"
+    return "$status"
+}
+
 # --- CTranslate2 from source ---
 
 explain_source_build() {
@@ -229,7 +276,10 @@ else
     "${installer[@]}"
 fi
 
-[ "$tests" = 0 ] || install_test_packages
+if [ "$tests" = 1 ]; then
+    install_test_packages
+    install_packages
+fi
 
 [[ " $cuda " != *" asr "* ]] || check_cuda_libraries asr libcublasLt.so.12 libcublas.so.12 libnvrtc.so.12
 [[ " $cuda " != *" tts "* ]] || check_cuda_libraries tts libcudart.so.13 libnvrtc.so.13 libnvJitLink.so.13 \
