@@ -100,10 +100,10 @@ check_scripts() {
     "$shellcheck" scripts/*.sh .ci/run
     # Byte-compiling finds syntax errors; the result is thrown away.
     local file
-    for file in scripts/*.py tests/scripts/*.py; do
+    for file in scripts/*.py tests/scripts/*.py config/*/*.py; do
         "$python" -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file"
     done
-    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts -name '*.py' | wc -l) Python files are sound"
+    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts config -name '*.py' | wc -l) Python files are sound"
 }
 
 check_dependencies() {

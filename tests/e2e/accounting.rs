@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use asr::models::scripted::Script;
+use e2e::http::get;
 use e2e::speech::{self, READ_WELL};
 use e2e::stream::{Client, check_promises};
 use e2e::{Asr, encode, run};
@@ -238,6 +239,18 @@ fn what_is_dropped_on_request_or_by_a_fault_is_counted_as_such() {
         assert_eq!(closed.received_samples, 5 * 11_360 + 24_000);
         assert_eq!(closed.discarded_samples, told);
         assert!(told > 5 * 10_000, "{told}");
+        let metrics = get(&asr.url("/metrics")).await.text();
+        for (reason, n_samples) in [("failed", discarded_samples), ("reset", told)] {
+            let name = format!(r#"asr_audio_discarded_seconds_total{{reason="{reason}"}} "#);
+            let seconds: f64 = metrics
+                .lines()
+                .find_map(|it| it.strip_prefix(&name)?.parse().ok())
+                .unwrap();
+            assert!(
+                (seconds - n_samples as f64 / 16_000.0).abs() < 1e-6,
+                "{reason}: {seconds} s, {n_samples} samples"
+            );
+        }
         assert_eq!(client.finals().len(), 1, "{}", client.story());
     });
 }

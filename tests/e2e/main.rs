@@ -26,6 +26,7 @@ mod drain;
 mod encodings;
 mod isolation;
 mod layering;
+mod monitoring;
 mod operations;
 mod overload;
 mod process;

@@ -58,6 +58,10 @@ pub struct AsrMetrics {
     pub stream_audio: Counter,
     /// Audio of files, in seconds.
     pub file_audio: Counter,
+    /// Audio of streams that was dropped because its segment failed, in seconds.
+    pub audio_lost: Counter,
+    /// Audio of streams that was dropped because the client said so, in seconds.
+    pub audio_reset: Counter,
     /// From asking for a draft to sending it.
     pub partial_latency: Histogram,
     /// From the end of speech to sending the final.
@@ -89,6 +93,13 @@ impl AsrMetrics {
             Opts::new("asr_audio_seconds_total", "Audio received, by kind."),
             &["kind"],
         )?;
+        let discarded = CounterVec::new(
+            Opts::new(
+                "asr_audio_discarded_seconds_total",
+                "Audio of streams that was neither transcribed nor silence, by why.",
+            ),
+            &["reason"],
+        )?;
         let segments = IntCounterVec::new(
             Opts::new(
                 "asr_segments_total",
@@ -108,6 +119,7 @@ impl AsrMetrics {
             &["ending"],
         )?;
         registry.register(Box::new(audio.clone()))?;
+        registry.register(Box::new(discarded.clone()))?;
         registry.register(Box::new(segments.clone()))?;
         registry.register(Box::new(windows.clone()))?;
         registry.register(Box::new(endings.clone()))?;
@@ -129,6 +141,8 @@ impl AsrMetrics {
         Ok(AsrMetrics {
             stream_audio: audio.with_label_values(&["stream"]),
             file_audio: audio.with_label_values(&["file"]),
+            audio_lost: discarded.with_label_values(&["failed"]),
+            audio_reset: discarded.with_label_values(&["reset"]),
             partial_latency: histogram(
                 "asr_partial_latency_seconds",
                 "From asking for a partial text to sending it.",

@@ -23,7 +23,9 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use bytes::Bytes;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 use tracing::Instrument as _;
 use wire::error::ErrorCode;
 
@@ -38,7 +40,10 @@ use crate::service::Service;
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     pub(crate) connections: IntGauge,
+    pub(crate) max_connections: IntGauge,
     pub(crate) draining: IntGauge,
+    /// Set when somebody scrapes: readiness is asked for and never stored.
+    pub(crate) ready: IntGauge,
     requests: IntCounterVec,
     seconds: HistogramVec,
     rejected: IntCounterVec,
@@ -59,9 +64,17 @@ impl HttpMetrics {
                 "connections",
                 "Places taken by sessions and requests.",
             ))?,
+            max_connections: IntGauge::with_opts(named(
+                "max_connections",
+                "Places there are; when all are taken, new sessions are refused.",
+            ))?,
             draining: IntGauge::with_opts(named(
                 "draining",
                 "1 from the moment the service was told to stop.",
+            ))?,
+            ready: IntGauge::with_opts(named(
+                "ready",
+                "1 while the service may be sent work; 0 while it loads, drains or is full.",
             ))?,
             requests: IntCounterVec::new(
                 named("requests_total", "Requests answered."),
@@ -84,17 +97,27 @@ impl HttpMetrics {
             )?,
         };
         registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.max_connections.clone()))?;
         registry.register(Box::new(metrics.draining.clone()))?;
+        registry.register(Box::new(metrics.ready.clone()))?;
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.rejected.clone()))?;
+        // Every series exists from the start, so that a rate is right from the first refusal.
+        for reason in ErrorCode::ALL {
+            drop(metrics.reason(reason));
+        }
         Ok(metrics)
     }
 
     /// Counts a refusal, or a session that was ended by an error. HTTP answers are counted without being told.
     pub fn count_rejected(&self, reason: ErrorCode) {
+        self.reason(reason).inc();
+    }
+
+    fn reason(&self, reason: ErrorCode) -> IntCounter {
         let label = reason.as_str().to_ascii_lowercase();
-        self.rejected.with_label_values(&[label]).inc();
+        self.rejected.with_label_values(&[label])
     }
 }
 

@@ -108,6 +108,8 @@ async fn health(service: web::Data<Service>) -> HttpResponse {
 async fn metrics(service: web::Data<Service>) -> Result<HttpResponse, ApiError> {
     let text = web::block(move || {
         service.gpus().refresh(Instant::now());
+        let is_ready = service.readiness().is_ready();
+        service.metrics().ready.set(i64::from(is_ready));
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&service.registry().gather(), &mut text);
         encoded.map(|()| text)

@@ -71,6 +71,9 @@ impl Service {
         let registry = telemetry::registry(&identity)?;
         let metrics = HttpMetrics::register(identity.name, &registry)?;
         let places = Places::new(server.max_connections, metrics.connections.clone());
+        metrics
+            .max_connections
+            .set(i64::try_from(places.max()).unwrap_or(i64::MAX));
         let gpus = Gpus::register(&registry)?;
         let drain = Drain::new();
         let started = Instant::now();

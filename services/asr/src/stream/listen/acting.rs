@@ -141,7 +141,11 @@ impl Listening {
 
     /// Asks the core what to do about an event, and does it.
     pub(super) async fn on(&mut self, socket: &mut Socket, event: Event) -> Result<(), End> {
-        for action in self.session.on(event) {
+        let was_reset = matches!(event, Event::Reset);
+        let discarded = self.session.totals().discarded;
+        let actions = self.session.on(event);
+        self.count_discarded(self.session.totals().discarded - discarded, was_reset);
+        for action in actions {
             match action {
                 Action::Judge { job, range, again } => match self.ear.clip(&range) {
                     Some(clip) => {
@@ -172,6 +176,16 @@ impl Listening {
             }
         }
         Ok(())
+    }
+
+    fn count_discarded(&self, n_samples: u64, was_reset: bool) {
+        let metrics = &self.app.metrics;
+        let counter = if was_reset {
+            &metrics.audio_reset
+        } else {
+            &metrics.audio_lost
+        };
+        counter.inc_by(n_samples as f64 / f64::from(self.options.clock.rate_hz));
     }
 
     async fn emit(&mut self, socket: &mut Socket, message: Message) -> Result<(), End> {

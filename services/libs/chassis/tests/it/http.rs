@@ -400,7 +400,10 @@ fn metrics_have_routes_and_never_paths() {
         r#"test_request_seconds_count{route="/number/{n}"} 5"#,
         r#"test_rejected_total{reason="not_found"} 5"#,
         "test_connections 0",
+        r#"test_rejected_total{reason="at_capacity"} 0"#,
+        "test_max_connections 100",
         "test_draining 0",
+        "test_ready 1",
         r#"build_info{commit="abcdef",instance_id="test-0",service="test",version="1.2.3"} 1"#,
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");

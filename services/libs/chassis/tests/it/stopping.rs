@@ -45,11 +45,8 @@ fn live_sessions_are_told_and_running_requests_finish() {
         (health.status, health.json()["status"].as_str()),
         (200, Some("draining"))
     );
-    assert!(
-        get(running.address, "/metrics")
-            .text()
-            .contains("test_draining 1")
-    );
+    let metrics = get(running.address, "/metrics").text();
+    assert!(metrics.contains("test_draining 1") && metrics.contains("test_ready 0"));
     let answer = read_answer(&mut request);
     assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
     assert_eq!(running.outcome(), CLEAN);
