@@ -21,7 +21,7 @@ use crate::readiness::Latch;
 use crate::server::{self, BindError, Outcome};
 use crate::service::Service;
 use crate::stop::Stop;
-use crate::watchdog;
+use crate::systemd;
 
 /// What a service runs on besides its ports: the threads of its models, its links to others.
 pub trait Parts {
@@ -132,11 +132,15 @@ impl<P: Parts> Assembled<P> {
             http,
         } = self;
         let supervise = async {
-            if let Err(error) = parts.ready().await {
+            let loading = tokio::select! {
+                loading = parts.ready() => loading,
+                never = systemd::loading() => match never {},
+            };
+            if let Err(error) = loading {
                 return error;
             }
             loaded.release();
-            watchdog::ready(&service);
+            systemd::ready(&service);
             parts.ended().await
         };
         let outcome = tokio::select! {

@@ -6,8 +6,8 @@
 //!              settings ──► Service (identity, drain, readiness, registry, places)
 //!                               │
 //!     ┌─────────────────────────┼───────────────────────────────┐
-//!   admin                    server                          watchdog
-//!  own port       access ► cors ► gate ► handler             systemd
+//!   admin                    server                     watchdog ► systemd
+//!  own port       access ► cors ► gate ► handler
 //!                                          │
 //!                              Admission, payload, socket
 //! ```
@@ -44,6 +44,7 @@ pub mod payload;
 pub mod socket;
 pub mod task;
 
+pub mod systemd;
 pub mod watchdog;
 
 mod extract;

@@ -70,6 +70,12 @@ impl Readiness {
         self.lock().is_leaving = true;
     }
 
+    /// Whether the service was made unready for good.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.lock().is_leaving || self.drain.has_begun()
+    }
+
     /// Why the service should not be sent work; empty when it is ready.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {

@@ -33,7 +33,7 @@ use crate::service::Service;
 use crate::settings;
 use crate::socket::Line;
 use crate::stop::Stop;
-use crate::{admin, extract, request_id, watchdog};
+use crate::{admin, extract, request_id, systemd};
 
 /// Connections above `max_connections` that a worker accepts, to tell them that it is full.
 const ROOM_TO_REFUSE: usize = 512;
@@ -244,15 +244,17 @@ fn drain(service: &Service, handle: &ServerHandle) -> impl Future<Output = usize
         );
         service.readiness().leave();
         service.metrics().draining.set(1);
-        watchdog::stopping();
-        tokio::time::sleep(times.announce).await;
-        service.drain().begin();
-        let n_cut = service
-            .drain()
-            .finished(times.deadline)
-            .await
-            .err()
-            .unwrap_or(0);
+        systemd::stopping();
+        let finish = async {
+            tokio::time::sleep(times.announce).await;
+            service.drain().begin();
+            service.drain().finished(times.deadline).await
+        };
+        let finished = tokio::select! {
+            finished = finish => finished,
+            never = systemd::draining(&service, times.announce + times.deadline) => match never {},
+        };
+        let n_cut = finished.err().unwrap_or(0);
         handle.stop(n_cut == 0).await;
         n_cut
     }

@@ -1,19 +1,12 @@
 //! Whether work is still being done, for systemd and for `GET /livez`.
 //!
 //! Invariants:
-//! - The watchdog is fed only while the service is idle or its work makes progress: a process that answers HTTP and has
-//!   a stuck model is dead.
-//! - Without systemd all of this does nothing.
+//! - A service is alive while it is idle or its work makes progress: a process that answers HTTP and has a stuck model is
+//!   dead.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use sd_notify::NotifyState;
-use tracing::Span;
-
-use crate::service::Service;
-use crate::task;
 
 /// What there is to do, and how much has been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,40 +63,6 @@ impl fmt::Debug for Liveness {
         f.debug_struct("Liveness")
             .field("stall_limit", &self.stall_limit)
             .finish_non_exhaustive()
-    }
-}
-
-/// Tells systemd that the service is ready, and feeds its watchdog from now on if it has one.
-pub fn ready(service: &Service) {
-    tell(NotifyState::Ready);
-    let Some(limit) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let service = service.clone();
-    // Twice as often as asked for, as sd_watchdog_enabled(3) advises.
-    let mut ticks = tokio::time::interval(limit / 2);
-    let feed = async move {
-        loop {
-            ticks.tick().await;
-            if service.is_alive() {
-                tell(NotifyState::Watchdog);
-            } else {
-                tracing::error!("work has stalled; the watchdog is left unfed");
-            }
-        }
-    };
-    drop(task::spawn("watchdog", Span::none(), feed));
-}
-
-/// Tells systemd that the service is about to stop.
-pub(crate) fn stopping() {
-    tell(NotifyState::Stopping);
-}
-
-fn tell(state: NotifyState<'_>) {
-    // Without systemd there is no socket to tell, and that is not an error.
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "systemd could not be told");
     }
 }
 
