@@ -37,7 +37,7 @@ class Server:
     def __enter__(self):
         self.log_file = tempfile.NamedTemporaryFile("w+", suffix=".log")
         command = [str(self.program), "--host", "127.0.0.1", "--port", "0", "--set", "log.format=json", *self.arguments]
-        self.process = subprocess.Popen(command, env=self.environment, cwd="/", stdout=self.log_file, stderr=self.log_file)
+        self.process = subprocess.Popen(command, env=self.environment, cwd=REPOSITORY, stdout=self.log_file, stderr=self.log_file)
         return self
 
     def __exit__(self, *_exception):

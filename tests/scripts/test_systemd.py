@@ -166,6 +166,8 @@ class Spoken(unittest.TestCase):
         self.assertEqual(server.get("/readyz")[0], 200, "ready was told too early")
         self.assertEqual(manager.told[0], "STATUS=loading the models")
         session, hello = servers.open_session(server.address(), path)
+        self.addCleanup(session.socket.close)
+        self.addCleanup(session.reader.close)
         self.assertEqual(hello["type"], "ready")
         n_told = len(manager.told)
         server.until(lambda: manager.read()[n_told:].count("WATCHDOG=1") >= 3, "three signs of life")
@@ -176,7 +178,7 @@ class Spoken(unittest.TestCase):
         told = []
         while not told or not isinstance(told[-1], tuple):
             told.append(session.receive())
-        self.assertEqual(told[-1][0], 1001, told)
+        self.assertEqual(told[-1], (1012, "DRAINING"), told)
         self.assertEqual(server.process.wait(20), 0, server.log())
         manager.read()
         after = manager.told[manager.told.index("STOPPING=1"):]

@@ -99,7 +99,7 @@ pub(crate) async fn draining(service: &Service, limit: Duration) -> Infallible {
         ticks.tick().await;
         let text = format!(
             "stopping: {} sessions and requests to finish, at most {} s left",
-            service.drain().n_held(),
+            service.places().n_taken(),
             limit.saturating_sub(began.elapsed()).as_secs()
         );
         if service.is_alive() {
@@ -115,7 +115,10 @@ fn status(service: &Service) -> String {
         return "stalled: no model has finished anything".to_owned();
     }
     match service.readiness().reasons().first() {
-        None => format!("ready, {} sessions and requests", service.drain().n_held()),
+        None => {
+            let n_taken = service.places().n_taken();
+            format!("ready, {n_taken} sessions and requests")
+        }
         Some(reason) => format!("not ready: {reason}"),
     }
 }

@@ -57,11 +57,12 @@ fn a_service_that_finishes_its_work() {
     let running = start(|_| {});
     actix_rt::System::new().block_on(async {
         systemd::ready(&running.service);
+        let place = running.service.places().take().unwrap();
         let work = running.service.drain().enter().unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         running.stop.stop();
         tokio::time::sleep(Duration::from_millis(500)).await;
-        drop(work);
+        drop((place, work));
     });
     running.outcome();
 }
@@ -73,14 +74,10 @@ fn a_drain_says_what_it_waits_for_and_asks_for_time() {
     let stopping = at("STOPPING=1").unwrap_or_else(|| panic!("{told:?}"));
     assert!(at("READY=1").unwrap() < stopping, "{told:?}");
     let after = &told[stopping..];
-    assert_eq!(
-        &after[1..3],
-        [
-            "STATUS=stopping: 1 sessions and requests to finish, at most 120 s left",
-            "EXTEND_TIMEOUT_USEC=30000000"
-        ],
-        "{told:?}"
-    );
+    let status = "STATUS=stopping: 1 sessions and requests to finish, at most 1";
+    let says = |what: &str| after.iter().any(|it| it.starts_with(what));
+    assert!(says(status), "{told:?}");
+    assert!(says("EXTEND_TIMEOUT_USEC=30000000"), "{told:?}");
     // Nothing says `ready` again, and the watchdog is still fed.
     let is_ready = |it: &String| it.starts_with("STATUS=ready") || it == "READY=1";
     assert!(!after.iter().any(is_ready), "{told:?}");
