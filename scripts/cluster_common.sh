@@ -9,6 +9,7 @@ cluster=${VOICE_RUN:-$root/.run}/cluster
 list=$cluster/instances.tsv
 # How long an instance may take to load its models, and to finish its work when told to stop; the latter is longer than the
 # servers' own `drain.deadline_ms`.
+answer_timeout_s=2
 start_timeout_s=${VOICE_START_TIMEOUT_S:-300}
 stop_timeout_s=${VOICE_STOP_TIMEOUT_S:-150}
 started=()
@@ -68,12 +69,12 @@ wait_for_end() { # name, seconds
 
 address_of() { awk -F '\t' -v name="$1" '$2 == name { print $3 }' "$list"; }
 
-# What an instance answers, without programs that may not be there. Nothing within two seconds is no answer.
+# What an instance answers, without programs that may not be there. Nothing within `answer_timeout_s` is no answer.
 ask() { # host:port, path: prints the status and, after it, the body
     local line status
     { exec 3<>"/dev/tcp/${1%:*}/${1##*:}"; } 2>/dev/null || return 1
     printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
-    IFS= read -r -t 2 -u 3 line || { exec 3>&-; return 1; }
+    IFS= read -r -t "$answer_timeout_s" -u 3 line || { exec 3>&-; return 1; }
     status=${line#* }
     printf '%s' "${status%% *}"
     exec 3>&-
@@ -144,7 +145,7 @@ launch() { # name, log, command...
     shift 2
     if [ "${combined:-0}" = 1 ]; then
         # Each line says whose it is: as a field of what is JSON, in front of what is not.
-        setsid "$@" > >(exec setsid sed -u "s/^{/{\"instance\":\"$name\",/; t; s/^/$name /" >>"$log") 2>&1 </dev/null 9>&- &
+        setsid "$@" > >(exec setsid sed -u "s/^{/{\"instance\":\"$name\",/; t; s/^/$name /" >>"$log" 2>&1 9>&-) 2>&1 </dev/null 9>&- &
     else
         setsid "$@" >>"$log" 2>&1 </dev/null 9>&- &
     fi
@@ -304,7 +305,7 @@ start_nginx() { # all, speech, status port
     done
     write_nginx_conf "$@"
     "$nginx" -t -q -c "$cluster/nginx.conf" -p "$cluster" -e "$cluster/nginx.log" || fail "nginx does not accept $cluster/nginx.conf"
-    launch nginx "$cluster/nginx.log" "$nginx" -c "$cluster/nginx.conf" -p "$cluster" -e "$cluster/nginx.log" -g "daemon off;"
+    combined=0 launch nginx "$cluster/nginx.log" "$nginx" -c "$cluster/nginx.conf" -p "$cluster" -e "$cluster/nginx.log" -g "daemon off;"
     started+=(nginx)
     for _ in $(seq 50); do
         ! is_port_taken "$1" || ! is_port_taken "$3" || return 0

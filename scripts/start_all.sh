@@ -104,6 +104,9 @@ wait_until_ready
 refresh_nginx "${joining[@]}"
 if wants_service nginx; then
     start_nginx "$port" "$tts_front" "$status_port"
+    # It runs in a session of its own and finds the cluster by the environment.
+    VOICE_RUN=$(dirname "$cluster") combined=0 launch watch "$cluster/watch.log" scripts/watch_instances.sh
+    started+=(watch)
     printf '  %-10s ready, process %s, log %s\n' nginx "$(pid_of nginx)" "$cluster/nginx.log"
     cat <<NEXT
 Serving:

@@ -31,8 +31,10 @@ take_cluster
 names=()
 for file in "$cluster"/*.pid; do
     name=$(basename "$file" .pid)
-    [ -e "$file" ] && [ "$name" != nginx ] && pid_of "$name" >/dev/null && names+=("$name")
+    [ -e "$file" ] && [ "$name" != nginx ] && [ "$name" != watch ] && pid_of "$name" >/dev/null && names+=("$name")
 done
+# The watcher first: an instance that stops does not hang.
+stop_instances watch
 status=0
 if [ "$now" = 1 ]; then
     # A server that is told a second time ends at once.

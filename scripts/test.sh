@@ -8,7 +8,7 @@ usage() {
 usage: scripts/test.sh [options]
 
   --fast          only format, shell checks, lints and unit tests: for every save, not for a merge
-  --no-quickstart leave out the release build and the run of scripts/quickstart.sh
+  --no-quickstart leave out the release build, the run of scripts/quickstart.sh and the cluster that is made of it
   -h, --help      this text
 
 The whole takes about 15 minutes on two cores from nothing, a few when everything is built.
@@ -100,10 +100,10 @@ check_scripts() {
     "$shellcheck" scripts/*.sh .ci/run
     # Byte-compiling finds syntax errors; the result is thrown away.
     local file
-    for file in scripts/*.py tests/scripts/*.py config/*/*.py; do
+    for file in scripts/*.py tests/scripts/*.py tests/cluster/*.py config/*/*.py; do
         "$python" -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file"
     done
-    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts config -name '*.py' | wc -l) Python files are sound"
+    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts tests/cluster config -name '*.py' | wc -l) Python files are sound"
 }
 
 check_dependencies() {
@@ -142,4 +142,5 @@ fi
 step docs build_docs
 step fuzz-check check_fuzz_targets
 [ "$with_quickstart" = 0 ] || step quickstart scripts/quickstart.sh
+[ "$with_quickstart" = 0 ] || step cluster counting "$python" -m unittest discover -s tests/cluster
 step tests counting cargo test "${locked[@]}" --workspace --no-fail-fast

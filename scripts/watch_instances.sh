@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Takes an instance that hangs out of the balancer, and puts it back when it answers again. Started by start_all.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/cluster_common.sh
+. scripts/cluster_common.sh
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/watch_instances.sh [options]
+
+nginx sees by itself that an instance is gone, full or draining. It does not see that one accepts connections and answers nothing.
+An instance that leaves /healthz unanswered twice gets no new sessions until it answers; the last one of a service stays in.
+Writes a line for each change. Runs until it is told to stop.
+
+  --every SECONDS  between two looks (default: 0.5)
+  --systemd        the instances of an installed system, instead of the cluster in .run
+  --list FILE      with --systemd, their list (default: /etc/voice/instances.tsv)
+  --out FOLDER     with --systemd, nginx's folder (default: /etc/nginx/voice)
+  -h, --help       this text
+USAGE
+}
+
+every=0.5
+systemd=0
+out=/etc/nginx/voice
+system_list=/etc/voice/instances.tsv
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --every) every=${2:?--every wants seconds} && shift ;;
+        --systemd) systemd=1 ;;
+        --list) system_list=${2:?--list wants a file} && shift ;;
+        --out) out=${2:?--out wants a folder} && shift ;;
+        -h | --help) usage && exit 0 ;;
+        *) printf 'error: unknown option %s\n\n' "$1" >&2 && usage >&2 && exit 2 ;;
+    esac
+    shift
+done
+[ "$systemd" = 0 ] || list=$system_list
+
+balance() { # changes...
+    if [ "$systemd" = 1 ]; then
+        scripts/nginx_upstreams.sh --list "$list" --out "$out" --system --reload "$@"
+    else
+        refresh_nginx "$@"
+    fi
+}
+
+# An instance that cannot be reached at all is nginx's business: the next one is asked within milliseconds.
+hangs() { # host:port
+    local status
+    status=$(ask "$1" /healthz) && [ "$status" != 200 ] && return 0
+    # Nothing was read: either nobody is there, or somebody is and says nothing.
+    [ -z "$status" ] && (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null
+}
+
+is_last_one() { # name, service
+    [ "$(awk -F '\t' -v name="$1" -v service="$2" '$1 == service && $2 != name && $4 == "up"' "$list" | wc -l)" = 0 ]
+}
+
+tell() { printf '{"timestamp":"%s","level":"%s","message":"%s","instance":"%s"}\n' "$(date -u +%FT%T.%6NZ)" "$1" "$2" "$3"; }
+
+answer_timeout_s=1
+declare -A silent=() taken_out=()
+trap 'exit 0' INT TERM HUP
+while true; do
+    while IFS=$'\t' read -r service name address state; do
+        if hangs "$address"; then
+            silent[$name]=$((${silent[$name]:-0} + 1))
+            if [ "${silent[$name]}" -ge 2 ] && [ "$state" = up ] && ! is_last_one "$name" "$service"; then
+                if balance --down "$name"; then
+                    taken_out[$name]=1
+                    tell WARN "it hangs and gets no new sessions" "$name"
+                fi
+            fi
+        else
+            silent[$name]=0
+            # What somebody else took out, or a roll has renewed meanwhile, is not for this script to put back.
+            if [ -n "${taken_out[$name]:-}" ] && is_ready "$address" && { [ "$state" = up ] || balance --up "$name"; }; then
+                unset "taken_out[$name]"
+                tell INFO "it answers again and gets new sessions" "$name"
+            fi
+        fi
+    done < <(cat "$list" 2>/dev/null)
+    sleep "$every" &
+    wait $!
+done
