@@ -203,7 +203,10 @@ for part in lib licenses cuda-asr cuda-tts; do
     [ ! -d "$native/$part" ] || put_folder "$native/$part" "/opt/voice/$part"
 done
 put_models
-put 755 scripts/nginx_upstreams.sh /opt/voice/scripts/nginx_upstreams.sh
+for script in nginx_upstreams roll watch_instances; do
+    put 755 "scripts/$script.sh" "/opt/voice/scripts/$script.sh"
+done
+put 644 scripts/cluster_common.sh /opt/voice/scripts/cluster_common.sh
 
 # --- settings ---
 

@@ -15,6 +15,8 @@ import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# More than all buffers of sockets on the way.
+FLOOD_BYTES = 64 << 20
 
 
 def need_nginx():
@@ -43,6 +45,7 @@ class Instance:
         self.name = name
         self.status = 200
         self.asked = []
+        self.flooded = 0
         self.go_on = threading.Event()
         instance = self
 
@@ -75,9 +78,21 @@ class Instance:
             request.send_response(200)
             request.send_header("Transfer-Encoding", "chunked")
             request.end_headers()
-            request.wfile.write(b"5\r\nfirst\r\n")
+            # Alone, so that it is not carried along by what comes with the head.
+            for piece in (b"very ", b"first"):
+                time.sleep(0.2)
+                request.wfile.write(b"5\r\n" + piece + b"\r\n")
             self.go_on.wait(10)
             request.wfile.write(b"4\r\nlast\r\n0\r\n\r\n")
+            return
+        if request.path.endswith("?flood"):
+            request.send_response(200)
+            request.send_header("Content-Length", str(FLOOD_BYTES))
+            request.end_headers()
+            self.flooded = 0
+            while self.flooded < FLOOD_BYTES:
+                request.wfile.write(bytes(1 << 16))
+                self.flooded += 1 << 16
             return
         answer = json.dumps({"instance": self.name, "path": request.path, "status": self.status}).encode()
         request.send_response(self.status)

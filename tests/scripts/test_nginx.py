@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from nginx_front import ROOT, Front, Instance, free_ports, need_nginx
+from nginx_front import FLOOD_BYTES, ROOT, Front, Instance, free_ports, need_nginx
 
 
 def routes(service):
@@ -300,10 +300,20 @@ class Live(unittest.TestCase):
         self.addCleanup(connection.close)
         connection.request("POST", "/v1/synthesize?slow", b"{}")
         answer = connection.getresponse()
-        self.assertEqual(answer.read1(), b"first")
+        self.assertEqual(answer.read(10), b"very first")
         for it in self.instances:
             it.go_on.set()
         self.assertEqual(answer.read(), b"last")
+
+    def test_who_does_not_read_is_not_read_for(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.front.all, timeout=10)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/v1/synthesize?flood", b"{}")
+        answer = connection.getresponse()
+        time.sleep(1)
+        sent = sum(it.flooded for it in self.instances)
+        self.assertTrue(0 < sent < FLOOD_BYTES // 2, sent)
+        self.assertEqual(len(answer.read()), FLOOD_BYTES)
 
     def test_too_large_is_refused(self):
         for path, limit in (("/v1/synthesize", 1 << 20), ("/v1/transcribe", 256 << 20), ("/v1/voices", 256 << 20)):
@@ -391,7 +401,7 @@ class Limits(unittest.TestCase):
             self.addCleanup(connection.close)
             connection.request("POST", "/v1/transcribe?slow", b"{}")
             held.append(connection.getresponse())
-            self.assertEqual(held[-1].read1(), b"first")
+            self.assertEqual(held[-1].read(10), b"very first")
         self.assertEqual(front.ask("/v1/detect", "POST", b"")[0], 429)
         instance.go_on.set()
         for it in held:
