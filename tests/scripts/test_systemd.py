@@ -80,7 +80,7 @@ class Units(unittest.TestCase):
                 self.assertEqual(self.root(drop_ins).analyze("verify", *names), (0, ""))
 
     def test_the_exposure_is_low(self):
-        for drop_ins, limit in (((), 3.0), (("cpu-only.conf",), 2.0), (("gpu-devices.conf",), 3.0)):
+        for drop_ins, limit in (((), 2.5), (("cpu-only.conf",), 1.8), (("gpu-devices.conf",), 2.5)):
             root = self.root(drop_ins)
             for unit in ("asr@8001.service", "tts@8002.service", "voice-nginx.service"):
                 with self.subTest(unit=unit, drop_ins=drop_ins):
