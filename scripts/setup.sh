@@ -14,7 +14,8 @@ its sha256. Needs no root rights; names what is missing from the system.
   --cuda[=asr|tts|all]    also install NVIDIA's libraries: CUDA 12 for the speech recogniser (about 0.7 GB to
                           download), CUDA 13 and cuDNN 9 for the synthesiser (about 1.6 GB). `--cuda` is `--cuda=all`.
   --tests                 also install what scripts/test.sh uses (shellcheck, hadolint, schemas, an S3 server for the
-                          tests of voices: about 65 MB to download; as root or with sudo also Debian's nginx and promtool, not started)
+                          tests of voices: about 65 MB to download; as root or with sudo also Debian's nginx and
+                          promtool, not started)
   --no-system-packages    as root, name missing system packages instead of installing them with apt-get
   --quiet                 print only what is missing or changed
   -h, --help              this text
