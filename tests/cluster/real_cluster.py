@@ -88,6 +88,11 @@ class Cluster:
     def pid(self, name):
         return int((self.state / f"{name}.pid").read_text().split()[0])
 
+    def started_as(self, name):
+        """The command and the environment of an instance."""
+        process = pathlib.Path(f"/proc/{self.pid(name)}")
+        return (process / "cmdline").read_bytes(), sorted((process / "environ").read_bytes().split(b"\0"))
+
     def ask(self, path, method="GET", body=None, headers=None, port=None):
         """The status, the headers and the body of an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
