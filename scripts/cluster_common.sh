@@ -69,10 +69,17 @@ wait_for_end() { # name, seconds
 
 address_of() { awk -F '\t' -v name="$1" '$2 == name { print $3 }' "$list"; }
 
+# Without the brackets that an IPv6 address has before a port.
+host_of() { # host:port
+    local name=${1%:*}
+    name=${name#\[}
+    printf '%s' "${name%\]}"
+}
+
 # What an instance answers, without programs that may not be there. Nothing within `answer_timeout_s` is no answer.
 ask() { # host:port, path: prints the status and, after it, the body
     local line status
-    { exec 3<>"/dev/tcp/${1%:*}/${1##*:}"; } 2>/dev/null || return 1
+    { exec 3<>"/dev/tcp/$(host_of "$1")/${1##*:}"; } 2>/dev/null || return 1
     printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
     IFS= read -r -t "$answer_timeout_s" -u 3 line || { exec 3>&-; return 1; }
     status=${line#* }

@@ -66,6 +66,10 @@ runs() { # name
     fi
 }
 
+is_here() { # host
+    [[ " 127.0.0.1 localhost ::1 $(hostname -I 2>/dev/null) " == *" $1 "* ]]
+}
+
 unit_of() { printf '%s@%s.service' "${1%%-*}" "${1##*-}"; }
 
 renew() { # name: stops and starts it
@@ -104,7 +108,7 @@ fi
 for name in "${names[@]}"; do
     address=$(address_of "$name")
     [ -n "$address" ] || fail "there is no instance $name in $list"
-    if [ "$systemd" = 1 ] && [[ $address != 127.0.0.1:* && $address != localhost:* ]]; then
+    if [ "$systemd" = 1 ] && ! is_here "$(host_of "$address")"; then
         fail "$name is not on this machine; roll it there, with --systemd $name"
     fi
     runs "$name" || fail "$name does not run, so there is nothing to renew; scripts/status.sh shows the cluster"

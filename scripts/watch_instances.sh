@@ -51,7 +51,7 @@ hangs() { # host:port
     local status
     status=$(ask "$1" /healthz) && [ "$status" != 200 ] && return 0
     # Nothing was read: either nobody is there, or somebody is and says nothing.
-    [ -z "$status" ] && (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null
+    [ -z "$status" ] && (exec 3<>"/dev/tcp/$(host_of "$1")/${1##*:}") 2>/dev/null
 }
 
 is_last_one() { # name, service
