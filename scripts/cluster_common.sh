@@ -293,8 +293,8 @@ write_nginx_conf() { # all, speech, status port
     $limits nginx/voice.conf | sed \
         -e "s#^user .*#$user#" \
         -e "s#/run/nginx-voice.pid#$cluster/nginx.run#" \
-        -e "s#/var/log/nginx/voice-error.log#$cluster/nginx.log#" \
-        -e "s#/var/log/nginx/voice-access.log#$cluster/access.log#" \
+        -e "s#/var/log/nginx/voice-errors.txt#$cluster/nginx.log#" \
+        -e "s#/var/log/nginx/voice-access.jsonl#$cluster/access.log#" \
         -e "s#/var/lib/nginx/#$cluster/temp/#" \
         -e "s#/etc/nginx/voice/upstreams.conf#$cluster/upstreams.conf#" \
         -e "s#voice_state /etc/nginx/voice;#voice_state $cluster;#" \

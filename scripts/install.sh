@@ -317,7 +317,7 @@ if [ "$with_nginx" = yes ]; then
     ' - "$(if [ -f "$work/listed.tsv" ]; then echo "$work/listed.tsv"; else echo /dev/null; fi)" >"$work/instances.tsv"
     while IFS= read -r file; do
         case "${file##*/}" in
-            upstreams.conf | instances.json | instances.tsv) ;;
+            upstreams.conf | instances.json | instances.tsv | logrotate) ;;
             # What is for the operator to change.
             voice.conf | tls.conf | limits.conf) put_settings 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
             *) put 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
@@ -326,6 +326,7 @@ if [ "$with_nginx" = yes ]; then
     put 644 "$work/instances.tsv" /etc/voice/instances.tsv
     act "write     /etc/nginx/voice/upstreams.conf, instances.json" \
         scripts/nginx_upstreams.sh --list "$root/etc/voice/instances.tsv" --out "$root/etc/nginx/voice"
+    put 644 nginx/logrotate /etc/logrotate.d/voice-nginx
     put 644 systemd/voice-nginx.service /etc/systemd/system/voice-nginx.service
     [ -L "$wants/voice.target.wants/voice-nginx.service" ] || act "enable    voice-nginx" systemctl_enable enable voice-nginx
 fi

@@ -83,6 +83,7 @@ done
 for part in snippets status upstreams.conf instances.json; do
     remove "/etc/nginx/voice/$part"
 done
+remove /etc/logrotate.d/voice-nginx
 remove /var/cache/voice
 if [ "$purge" = 1 ]; then
     remove /opt/voice

@@ -93,6 +93,13 @@ class Shipped(unittest.TestCase):
         self.assertEqual((answer.status, answer.headers["Location"]), (308, "https://voice.example.com/v1/voices?x=1"))
         plain.close()
 
+    def test_every_log_is_turned_over_by_us_alone(self):
+        conf, rotation = (ROOT / "nginx/voice.conf").read_text(), (ROOT / "nginx/logrotate").read_text()
+        logs = set(re.findall(r"_log (/\S+)", conf))
+        self.assertEqual(logs, set(re.search(r"^(/.*) \{$", rotation, re.M).group(1).split()))
+        self.assertFalse([it for it in logs if it.endswith(".log")], "Debian's own nginx claims these")
+        self.assertIn(re.search(r"^pid (\S+);", conf, re.M).group(1), rotation)
+
     def test_the_shipped_list_is_what_the_script_makes(self):
         for name in ("instances.tsv",):
             shutil.copy(ROOT / "nginx" / name, self.folder / name)
