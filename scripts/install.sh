@@ -240,7 +240,7 @@ fi
 # --- units ---
 
 for unit in systemd/*.service systemd/*.target; do
-    [ "${unit##*/}" != voice-nginx.service ] || continue
+    case "${unit##*/}" in voice-nginx.service | voice-watch.service) continue ;; esac
     put 644 "$unit" "/etc/systemd/system/${unit##*/}"
 done
 for service in asr tts; do
@@ -327,8 +327,10 @@ if [ "$with_nginx" = yes ]; then
     act "write     /etc/nginx/voice/upstreams.conf, instances.json" \
         scripts/nginx_upstreams.sh --list "$root/etc/voice/instances.tsv" --out "$root/etc/nginx/voice"
     put 644 nginx/logrotate /etc/logrotate.d/voice-nginx
-    put 644 systemd/voice-nginx.service /etc/systemd/system/voice-nginx.service
-    [ -L "$wants/voice.target.wants/voice-nginx.service" ] || act "enable    voice-nginx" systemctl_enable enable voice-nginx
+    for unit in voice-nginx voice-watch; do
+        put 644 "systemd/$unit.service" "/etc/systemd/system/$unit.service"
+        [ -L "$wants/voice.target.wants/$unit.service" ] || act "enable    $unit" systemctl_enable enable "$unit"
+    done
 fi
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     act "reload    systemd" systemctl daemon-reload
@@ -342,7 +344,7 @@ cat <<NEXT
 Next:
   /opt/voice/bin/asr --config /etc/voice/asr.yaml --check-config     look whether the settings are in order
   systemctl start voice.target                                       start everything; it starts with the machine from now on
-  systemctl restart asr@8001                                         after an upgrade, instance by instance (docs/PRODUCTION.md)
+  /opt/voice/scripts/roll.sh --systemd                               after an upgrade: renew them one by one, no session is cut
 NEXT
 if [ "$with_nginx" = yes ]; then
     printf '  %-66s %s\n' "nginx -t -c /etc/nginx/voice/voice.conf" "look at nginx's configuration, which is in /etc/nginx/voice"

@@ -61,10 +61,11 @@ if [ -z "$root" ] && [ -d /run/systemd/system ] && [ -e "$system/voice.target" ]
     # Waits until every instance has drained.
     act "stop      voice.target" systemctl stop voice.target
 fi
-for unit in "$root$system"/*.wants/{asr@,tts@,voice-agent-,voice-nginx,voice.target}*; do
+for unit in "$root$system"/*.wants/{asr@,tts@,voice-agent-,voice-nginx,voice-watch,voice.target}*; do
     [ ! -L "$unit" ] || remove "${unit#"$root"}"
 done
-for name in asr@.service tts@.service voice-agent-asr.target voice-agent-tts.target voice-nginx.service voice.target; do
+for name in asr@.service tts@.service voice-agent-asr.target voice-agent-tts.target voice-nginx.service \
+    voice-watch.service voice.target; do
     remove "$system/$name"
 done
 for service in asr tts; do

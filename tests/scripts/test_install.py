@@ -210,6 +210,18 @@ class Nginx(Installation):
         self.install("--asr", "3", "--tts", "0")
         self.assertEqual(self.addresses(), {"asr-far-8001": "up", "asr-8001": "up", "asr-8011": "down", "asr-8021": "up"})
 
+    def test_what_operators_need_is_there_and_runs(self):
+        self.install()
+        for script in ("roll", "nginx_upstreams", "watch_instances"):
+            program = self.root / f"opt/voice/scripts/{script}.sh"
+            told = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=20, cwd="/")
+            self.assertEqual((told.returncode, told.stderr), (0, ""), script)
+            self.assertIn("--system", told.stdout)
+        down = [self.root / "opt/voice/scripts/nginx_upstreams.sh", "--list", self.root / "etc/voice/instances.tsv",
+                "--out", self.root / "etc/nginx/voice", "--down", "asr-8001"]
+        subprocess.run(down, check=True, timeout=20, cwd="/")
+        self.assertEqual(self.addresses()["asr-8001"], "down")
+
     def test_a_changed_configuration_is_kept(self):
         self.install()
         path = self.root / "etc/nginx/voice/voice.conf"
@@ -220,7 +232,7 @@ class Nginx(Installation):
 
     def test_without_nginx_there_is_none(self):
         self.install("--no-nginx")
-        self.assertEqual([it for it in self.files() if "nginx" in it and "upstreams.sh" not in it], [])
+        self.assertEqual([it for it in self.files() if ("nginx" in it or "watch." in it) and "scripts/" not in it], [])
 
     def test_nginx_accepts_it(self):
         program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
