@@ -1,16 +1,13 @@
-"""The units: systemd accepts them, they are hardened, their times are in order, and the servers speak systemd's language."""
+"""The units: systemd accepts them, they are hardened, their times are in order with those of the servers."""
 
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import unittest
 
-import servers
-
-REPOSITORY = servers.REPOSITORY
+REPOSITORY = pathlib.Path(__file__).parents[2]
 UNITS = REPOSITORY / "systemd"
 SERVICES = ("asr", "tts")
 
@@ -139,81 +136,6 @@ class Times(unittest.TestCase):
         for service in SERVICES:
             self.assertEqual(setting(service, "RestartPreventExitStatus"), rust_constant("settings.rs", "EXIT_CONFIG"))
             self.assertEqual(setting(service, "Restart"), "on-failure")
-
-
-class Spoken(unittest.TestCase):
-    """What a real server tells systemd, heard at the socket that systemd would hold."""
-
-    def manager(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        manager = servers.Manager(folder.name)
-        self.addCleanup(manager.close)
-        return manager
-
-    def start(self, service, manager, *arguments):
-        environment = {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"}
-        if service == "tts":
-            arguments += ("--set", f"voices.store={pathlib.Path(manager.path).parent}/voices")
-        server = servers.Server(servers.binary(service), arguments, environment)
-        server.__enter__()
-        self.addCleanup(server.__exit__)
-        return server
-
-    def check_a_life(self, service, path):
-        manager = self.manager()
-        server = self.start(service, manager)
-        server.until(lambda: "READY=1" in manager.read(), "READY=1")
-        self.assertEqual(server.get("/readyz")[0], 200, "ready was told too early")
-        self.assertEqual(manager.told[0], "STATUS=loading the models")
-        session, hello = servers.open_session(server.address(), path)
-        self.addCleanup(session.socket.close)
-        self.addCleanup(session.reader.close)
-        self.assertEqual(hello["type"], "ready")
-        n_told = len(manager.told)
-        server.until(lambda: manager.read()[n_told:].count("WATCHDOG=1") >= 3, "three signs of life")
-        self.assertTrue(any(it.startswith("STATUS=ready, 1 sessions") for it in manager.told), manager.told)
-
-        server.process.send_signal(signal.SIGTERM)
-        server.until(lambda: "STOPPING=1" in manager.read(), "STOPPING=1", 10)
-        told = []
-        while not told or not isinstance(told[-1], tuple):
-            told.append(session.receive())
-        self.assertEqual(told[-1], (1012, "DRAINING"), told)
-        self.assertEqual(server.process.wait(20), 0, server.log())
-        manager.read()
-        after = manager.told[manager.told.index("STOPPING=1"):]
-        self.assertIn("EXTEND_TIMEOUT_USEC=30000000", after)
-        self.assertNotIn("READY=1", after)
-
-    def test_the_recogniser(self):
-        self.check_a_life("asr", "/v1/stream/asr")
-
-    def test_the_synthesiser(self):
-        self.check_a_life("tts", "/v1/stream/tts")
-
-    def test_a_stopped_process_feeds_nothing(self):
-        manager = self.manager()
-        server = self.start("asr", manager)
-        server.until(lambda: "WATCHDOG=1" in manager.read(), "a sign of life")
-        server.process.send_signal(signal.SIGSTOP)
-        manager.read()
-        n_told = len(manager.told)
-        self.assertEqual(len(manager.read(1.5)), n_told, "a stopped process spoke")
-        server.process.send_signal(signal.SIGCONT)
-        server.until(lambda: "WATCHDOG=1" in manager.read()[n_told:], "a sign of life again")
-
-    def test_a_mistake_in_the_settings_ends_with_78_and_is_never_ready(self):
-        for service in SERVICES:
-            manager = self.manager()
-            server = self.start(service, manager, "--set", "server.prot=1")
-            self.assertEqual(server.process.wait(20), 78, server.log())
-            self.assertIn("server.prot", server.log())
-            self.assertEqual(manager.read(), [])
-
-    def test_a_port_that_is_no_number_is_a_mistake_too(self):
-        ran = subprocess.run([servers.binary("asr"), "--port", "first"], capture_output=True, text=True, timeout=20)
-        self.assertEqual(ran.returncode, 78, ran.stderr)
 
 
 if __name__ == "__main__":
