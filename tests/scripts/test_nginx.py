@@ -353,6 +353,8 @@ class Live(unittest.TestCase):
     def test_the_operators_port(self):
         port = self.front.status
         self.assertEqual(json.loads(self.ask("/health", port=port)[2]), {"status": "ok"})
+        status, headers, _ = self.ask("/status", port=port)
+        self.assertEqual((status, headers["Location"]), (302, "/"))
         self.assertIn(b"Active connections", self.ask("/nginx_status", port=port)[2])
         listed = json.loads(self.ask("/instances.json", port=port)[2])
         self.assertEqual([it["name"] for it in listed], ["asr-1", "asr-2", "tts-1", "tts-2"])
