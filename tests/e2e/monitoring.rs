@@ -1,4 +1,4 @@
-//! What is shipped to watch the services names what they serve: alert rules, dashboards, the list in
+//! What is shipped to watch the services names what they serve: alert rules, dashboards, the status page, the list in
 //! the docs.
 //!
 //! A query that names a metric that does not exist is no error anywhere: it draws nothing and never alerts.
@@ -192,7 +192,7 @@ fn what_is_named_is_served_and_what_is_served_is_explained() {
     let served = Served::by_both();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut paths = vec![root.join("docs/MONITORING.md")];
-    for folder in ["config/prometheus", "config/grafana"] {
+    for folder in ["config/prometheus", "config/grafana", "nginx/status"] {
         files(&root.join(folder), &mut paths);
     }
     let mut wrong = Vec::new();
