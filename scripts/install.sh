@@ -183,14 +183,13 @@ systemctl_enable() { # enable or disable, units...
 
 # --- the user ---
 
-if [ -z "$root" ] && ! getent passwd voice >/dev/null; then
-    act "user      voice" useradd --system --user-group --home-dir /var/lib/voice --no-create-home --shell /usr/sbin/nologin voice
-fi
 if [ -z "$root" ]; then
-    # The units name these groups, and systemd starts nothing whose groups are missing.
-    for group in video render; do
+    # Debian has a group `voice` from of old. The units name the other two, and systemd starts nothing whose groups are missing.
+    for group in voice video render; do
         getent group "$group" >/dev/null || act "group     $group" groupadd --system "$group"
     done
+    getent passwd voice >/dev/null ||
+        act "user      voice" useradd --system --gid voice --home-dir /var/lib/voice --no-create-home --shell /usr/sbin/nologin voice
 fi
 
 # --- programs, libraries, models ---

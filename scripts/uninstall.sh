@@ -92,7 +92,12 @@ if [ "$purge" = 1 ]; then
     remove /etc/nginx/voice
     remove /var/lib/voice
     if [ -z "$root" ] && getent passwd voice >/dev/null; then
+        gid=$(id -g voice)
         act "user      voice: removed" userdel voice
+        # A group that came with the system goes with the user on some systems; it was there before us.
+        if [ "$dry_run" = 0 ] && [ "$gid" -lt 100 ] && ! getent group voice >/dev/null; then
+            groupadd --system --gid "$gid" voice
+        fi
     fi
 else
     printf '\nKept: '

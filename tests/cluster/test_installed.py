@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import pathlib
 import re
 import signal
@@ -119,6 +120,61 @@ class Installed(unittest.TestCase):
 
     def test_the_synthesiser_finds_its_libraries(self):
         self.check("tts")
+
+
+# In a view of the file system of its own, in which /etc, /opt and /var can be written to without a trace.
+APART = """
+set -euo pipefail
+mount -t tmpfs tmpfs "$1"
+for folder in etc opt var; do
+    mkdir "$1/$folder" "$1/work-$folder"
+    mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$1/$folder,workdir=$1/work-$folder" "/$folder"
+done
+"""
+
+
+class AsRoot(unittest.TestCase):
+    """What `install.sh` does to a system and not to a scratch root: the user, owners, rights."""
+
+    def setUp(self):
+        self.programs = servers.binary("asr").parent
+        if not (self.programs / "tts").is_file():
+            self.skipTest("tts is not built")
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        if os.geteuid() != 0 or self.run_apart("true").returncode != 0:
+            self.skipTest("this needs root and mount namespaces")
+
+    def run_apart(self, script):
+        command = ["unshare", "--mount", "bash", "-c", APART + script, "bash", self.folder.name]
+        environment = {**os.environ, "FROM": str(self.programs), "REPO": str(REPOSITORY), "ORT_DISABLE_TELEMETRY": "1"}
+        return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, cwd="/")
+
+    def test_the_user_of_the_services_can_run_them_and_no_more(self):
+        ran = self.run_apart("""
+            before=$(getent group voice || true)
+            "$REPO/scripts/install.sh" --from "$FROM" --asr 2 --listen 127.0.0.1 >/dev/null
+            "$REPO/scripts/install.sh" --from "$FROM" >/dev/null
+            stat -c '%n %U:%G %a' /etc/voice /etc/voice/tts.yaml /var/lib/voice /opt/voice/bin/asr
+            refused() { if "$@" >/dev/null 2>&1; then echo "not refused: $*"; fi; }
+            as_voice() { setpriv --reuid voice --regid voice --init-groups --no-new-privs "$@"; }
+            as_voice /opt/voice/bin/asr --config /etc/voice/asr.yaml --check-config
+            as_voice /opt/voice/bin/tts --config /etc/voice/tts.yaml --check-config
+            as_voice touch /var/lib/voice/writable
+            refused as_voice touch /etc/voice/other
+            refused as_voice touch /opt/voice/other
+            [ ! -d /etc/nginx/voice ] || PATH=$PATH:/usr/sbin nginx -t -q -c /etc/nginx/voice/voice.conf
+            systemctl is-enabled asr@8011 voice.target
+            "$REPO/scripts/uninstall.sh" --purge >/dev/null
+            refused getent passwd voice
+            for folder in /opt/voice /etc/voice /var/lib/voice; do refused test -e $folder; done
+            [ -z "$before" ] || [ "$before" = "$(getent group voice)" ]
+            echo whole
+        """)
+        self.assertEqual(ran.stdout.splitlines(), [
+            "/etc/voice root:voice 750", "/etc/voice/tts.yaml root:voice 640", "/var/lib/voice voice:voice 750",
+            "/opt/voice/bin/asr root:root 755", "the settings are in order", "the settings are in order", "enabled", "enabled", "whole",
+        ], ran.stderr)
 
 
 class Containers(unittest.TestCase):
