@@ -286,6 +286,35 @@ where
         }
     }
 
+    /// Waits a moment for `n_returning` callers, who were just answered in the background, to ask again.
+    ///
+    /// A long recording asks for its next window as soon as it has the last. Others that waited during the call would go without
+    /// it, and the two would take turns for ever instead of sharing calls. Waits only while nothing but background work is in
+    /// line, and no longer than until all are there that can be, or `at_most` has passed.
+    pub(crate) fn linger(&self, n_returning: usize, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        let mut line = self.lock();
+        let n_wanted = {
+            let n_all = line.state.n_waiting(Lane::Background) + n_returning;
+            n_all.min(line.state.max_batch(Lane::Background))
+        };
+        loop {
+            let n_waiting = line.state.n_waiting(Lane::Background);
+            let is_alone = Lane::ALL
+                .into_iter()
+                .all(|lane| lane == Lane::Background || line.state.n_waiting(lane) == 0);
+            let left = until.saturating_duration_since(Instant::now());
+            let is_worth_it = 0 < n_waiting && n_waiting < n_wanted && is_alone;
+            if line.is_closed || !is_worth_it || left.is_zero() {
+                return;
+            }
+            line.n_idle += 1;
+            let waited = self.changed.wait_timeout(line, left);
+            line = waited.unwrap_or_else(PoisonError::into_inner).0;
+            line.n_idle -= 1;
+        }
+    }
+
     /// The next batch, which is empty if nobody waits. Tells those who waited in vain.
     pub(crate) fn take_batch(&self) -> Vec<Queued<K, I, R>> {
         let now = Instant::now();

@@ -107,6 +107,12 @@ pub(crate) struct Ticket<R> {
     place: Option<Place>,
 }
 
+impl<R> Ticket<R> {
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
+    }
+}
+
 impl<R: Reply> Ticket<R> {
     pub(crate) fn new(place: Place, reply: R) -> Ticket<R> {
         Ticket {

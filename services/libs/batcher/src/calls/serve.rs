@@ -3,11 +3,15 @@
 //! Invariants:
 //! - Every job of a batch is answered before the next batch is taken.
 
-use std::{slice, time::Instant};
+use std::{
+    slice,
+    time::{Duration, Instant},
+};
 
 use super::CallQueue;
 use crate::{
     error::CallError,
+    lane::Lane,
     model::Model,
     queue::Queued,
     reply::OneReply,
@@ -20,13 +24,25 @@ type QueuedCall<M> = Queued<
     OneReply<<M as Model>::Output, <M as Model>::Error>,
 >;
 
+/// The longest that a worker lingers for background callers to ask again.
+const MAX_LINGER: Duration = Duration::from_millis(10);
+/// Nor does it linger for more than this part of the call that it made them wait for.
+const LINGER_PART: u32 = 16;
+
 /// Answers batches until there are no more.
 pub(super) fn serve<M: Model>(mut model: M, mut hand: Hand, queue: &CallQueue<M>) -> EndReason {
     while let Some(batch) = queue.next_batch() {
+        let n_background = batch
+            .iter()
+            .filter(|it| it.load.ticket.lane() == Lane::Background)
+            .count();
+        let began = Instant::now();
         let came_back = answer(&mut model, &hand, queue, batch);
         if let Err(reason) = hand.judge(came_back, || model.self_test()) {
             return reason;
         }
+        let linger = MAX_LINGER.min(began.elapsed() / LINGER_PART);
+        queue.linger(n_background, linger);
     }
     EndReason::Stopped
 }

@@ -203,6 +203,10 @@ impl<K: PartialEq, T: Abandonable> State<K, T> {
             .collect()
     }
 
+    pub(crate) fn max_batch(&self, lane: Lane) -> usize {
+        self.max_batch[lane].get()
+    }
+
     pub(crate) fn n_waiting(&self, lane: Lane) -> usize {
         self.lanes[lane].jobs.len()
     }

@@ -423,3 +423,71 @@ fn nothing_of_a_callers_runs_under_the_lock() {
         drop(queue.next_batch());
     });
 }
+
+/// Long enough that a test which waited for it would be seen to.
+const FOR_EVER: Duration = Duration::from_secs(600);
+
+fn in_background(name: &'static str) -> Job<Input> {
+    Job {
+        lane: Lane::Background,
+        ..job(name)
+    }
+}
+
+/// Lingers on a thread, and submits meanwhile.
+fn linger_while(
+    queue: &Arc<CallQueue<Unused>>,
+    n_returning: usize,
+    job: Option<Job<Input>>,
+) -> Option<Answered> {
+    let there = Arc::clone(queue);
+    let lingering = std::thread::Builder::new()
+        .spawn(move || there.linger(n_returning, FOR_EVER))
+        .unwrap();
+    let answer = job.map(|job| {
+        while queue.lock().n_idle == 0 {
+            std::thread::yield_now();
+        }
+        submit(queue, job).unwrap()
+    });
+    lingering.join().unwrap();
+    answer
+}
+
+#[test]
+fn who_was_answered_in_the_background_may_share_the_next_call() {
+    let (queue, _registry) = queue_with_places(PerLane::all(9));
+    let _waits = submit(&queue, in_background("waits")).unwrap();
+    let _returns = linger_while(&queue, 1, Some(in_background("returns")));
+    assert_eq!(names(&queue.next_batch().unwrap()), ["waits", "returns"]);
+}
+
+#[test]
+fn nobody_lingers_for_what_cannot_share_or_would_delay_others() {
+    let (queue, _registry) = queue_with_places(PerLane::all(9));
+    // Nobody waits, so nobody is delayed by taking turns.
+    linger_while(&queue, 3, None);
+    let mut answers = vec![submit(&queue, in_background("one")).unwrap()];
+    // Nobody was answered.
+    linger_while(&queue, 0, None);
+    // Somebody in a hurry comes.
+    answers.extend(linger_while(&queue, 1, Some(job("hurries"))));
+    // Somebody in a hurry is there.
+    linger_while(&queue, 1, None);
+    drop(queue.next_batch().unwrap());
+    for name in ["two", "three", "four"] {
+        answers.push(submit(&queue, in_background(name)).unwrap());
+    }
+    // The next call is full.
+    linger_while(&queue, 1, None);
+    queue.close();
+    linger_while(&queue, 1, None);
+}
+
+#[test]
+fn lingering_ends_when_nobody_returns() {
+    let (queue, _registry) = queue_with_places(PerLane::all(9));
+    let _waits = submit(&queue, in_background("waits")).unwrap();
+    queue.linger(1, Duration::from_millis(1));
+    assert_eq!(names(&queue.next_batch().unwrap()), ["waits"]);
+}
