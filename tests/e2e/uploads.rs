@@ -441,3 +441,25 @@ fn options_of_a_request_are_obeyed() {
         assert_eq!(languages["languages"], json!(["en"]));
     });
 }
+
+#[test]
+fn the_language_of_a_long_file_is_heard_unless_it_is_given() {
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/whisper-random");
+    let asr = Asr::real(|it| it.model.name = model.to_str().unwrap().to_owned());
+    let name = READ_WELL[0].0;
+    // Several clips of thirty seconds.
+    let once = [speech::samples(name), speech::silence(0.4)].concat();
+    let file = speech::wav(&once.repeat(1 + 75 * 16_000 / once.len()), 16_000);
+    run(async {
+        let vad = ("vad", "true");
+        let heard = ok(upload(&asr.url(PATH), &file, &[vad]).await).json();
+        let probability = heard["language_probability"].as_f64().unwrap();
+        assert!(0.0 < probability && probability < 1.0, "{probability}");
+        let language = heard["language"].as_str().unwrap();
+        assert!(!language.is_empty());
+        let given = [vad, ("language", language)];
+        let told = ok(upload(&asr.url(PATH), &file, &given).await).json();
+        assert_eq!(told["language_probability"], 1.0);
+        assert_eq!(told["text"], heard["text"]);
+    });
+}

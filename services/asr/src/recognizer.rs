@@ -138,20 +138,7 @@ impl Recognizer {
         )]
         let duration_s = clip.len() as f64 / RATE_HZ;
         let features = self.features(clip).await?;
-        let mut run = Run {
-            recognizer: self,
-            options,
-            lane,
-            temperatures: if options.draft {
-                &[0.0]
-            } else {
-                &options.temperatures
-            },
-            suppress_tokens: self.suppressed(options),
-            language: asked,
-            score: None,
-            n_fallback_windows: 0,
-        };
+        let mut run = self.run(options, lane, asked);
         let mut sequence = Sequence::new(options, &self.card, features);
         if asked == Language::Detect && !sequence.first_window_tells_language() {
             run.settle_language(&sequence).await?;
@@ -173,6 +160,46 @@ impl Recognizer {
             n_fallback_windows: run.n_fallback_windows,
             n_silent_windows,
         })
+    }
+
+    /// The language of a clip, as [`transcribe`](Recognizer::transcribe) finds it before it begins. `None` if it was given or
+    /// is the model's only one.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn settle_language(
+        &self,
+        clip: Arc<[f32]>,
+        options: &Options,
+        lane: Lane,
+    ) -> Result<Option<LanguageScore>, RecognizeError> {
+        check(options)?;
+        let asked = self.asked_language(options)?;
+        if asked != Language::Detect {
+            return Ok(None);
+        }
+        let features = self.features(clip).await?;
+        let mut run = self.run(options, lane, asked);
+        run.settle_language(&Sequence::new(options, &self.card, features))
+            .await?;
+        Ok(run.score)
+    }
+
+    fn run<'a>(&'a self, options: &'a Options, lane: Lane, asked: Language) -> Run<'a> {
+        Run {
+            recognizer: self,
+            options,
+            lane,
+            temperatures: if options.draft {
+                &[0.0]
+            } else {
+                &options.temperatures
+            },
+            suppress_tokens: self.suppressed(options),
+            language: asked,
+            score: None,
+            n_fallback_windows: 0,
+        }
     }
 
     /// The languages of a clip's first window, the likeliest first. Only English for a model that knows no other.

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use audio::container::Clip;
 use batcher::{Lane, SubmitError};
 use futures_util::stream::{self, LocalBoxStream};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use wire::asr::DetectedSpeech;
 
 use crate::app::App;
 use crate::error::AsrError;
 use crate::models::Hearing;
-use crate::recognizer::{Options, RecognizeError, Window};
+use crate::recognizer::{LanguageScore, Options, RecognizeError, Window};
 use crate::session::RATE_HZ;
 use crate::transcript::{Segment, Transcript};
 use crate::windows::{self, FRAME, Gathered, Restore, SpeechOptions};
@@ -65,6 +65,15 @@ struct Piece {
     samples: Arc<[f32]>,
     /// `None`: all of it.
     part: Option<(Gathered, Arc<Restore>)>,
+}
+
+impl Piece {
+    fn clip(&self) -> Arc<[f32]> {
+        match &self.part {
+            Some((gathered, _)) => gathered.clip(&self.samples).into(),
+            None => Arc::clone(&self.samples),
+        }
+    }
 }
 
 /// Begins to transcribe a file.
@@ -126,11 +135,12 @@ async fn pieces(app: &App, samples: &Arc<[f32]>, plan: &Plan) -> Result<Vec<Piec
 
 fn clips(
     app: Arc<App>,
-    mut pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
     options: Options,
 ) -> LocalBoxStream<'static, Result<Transcript, AsrError>> {
     let n_parallel = app.settings.files.parallel_clips.get();
     let detects = options.language.is_none() && app.models.served().multilingual;
+    let app_there = Arc::clone(&app);
     let one = move |piece: Piece, options: Options| {
         let app = Arc::clone(&app);
         async move { one(&app, piece, &options).await }
@@ -139,45 +149,45 @@ fn clips(
         let clips = stream::iter(pieces).map(move |piece| one(piece, options.clone()));
         return clips.buffered(n_parallel).boxed_local();
     }
-    // The first clip settles the language for all, as the reference has it; so it goes alone.
-    let first = pieces.remove(0);
+    // The first clip settles the language for all, as the reference has it.
     let all = async move {
-        let first = one(first, options.clone()).await;
-        let language = first
-            .as_ref()
-            .ok()
-            .map(|it| it.language.clone())
-            .filter(|it| !it.is_empty());
+        let score = match settle_language(&app_there, &pieces, &options).await {
+            Ok(score) => score,
+            Err(error) => return stream::iter([Err(error)]).left_stream(),
+        };
         let options = Options {
-            language,
+            language: score.as_ref().map(|it| it.code.to_owned()),
             ..options
         };
-        let rest = stream::iter(pieces)
-            .map(move |piece| one(piece, options.clone()))
-            .buffered(n_parallel);
-        stream::iter([first]).chain(rest)
+        let clips = stream::iter(pieces).map(move |piece| one(piece, options.clone()));
+        let clips = clips.buffered(n_parallel).map_ok(move |mut transcript| {
+            if let Some(score) = &score {
+                transcript.language_probability = score.probability;
+            }
+            transcript
+        });
+        clips.right_stream()
     };
     all.flatten_stream().boxed_local()
 }
 
+async fn settle_language(
+    app: &App,
+    pieces: &[Piece],
+    options: &Options,
+) -> Result<Option<LanguageScore>, AsrError> {
+    let Some(first) = pieces.first() else {
+        return Ok(None);
+    };
+    let (clip, recognizer) = (first.clip(), &app.models.recognizer);
+    let settle = || recognizer.settle_language(Arc::clone(&clip), options, Lane::Background);
+    Ok(patiently(settle).await?)
+}
+
 async fn one(app: &App, piece: Piece, options: &Options) -> Result<Transcript, AsrError> {
-    let clip = match &piece.part {
-        Some((gathered, _)) => gathered.clip(&piece.samples).into(),
-        None => Arc::clone(&piece.samples),
-    };
-    let mut transcript = loop {
-        match app
-            .models
-            .recognizer
-            .transcribe(Arc::clone(&clip), options, Lane::Background)
-            .await
-        {
-            Err(RecognizeError::Refused(SubmitError::Full { .. })) => {
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
-            answer => break answer?,
-        }
-    };
+    let (clip, recognizer) = (piece.clip(), &app.models.recognizer);
+    let transcribe = || recognizer.transcribe(Arc::clone(&clip), options, Lane::Background);
+    let mut transcript = patiently(transcribe).await?;
     app.metrics
         .transcribed(transcript.n_fallback_windows, transcript.n_silent_windows);
     if let Some((gathered, restore)) = &piece.part {
@@ -187,6 +197,20 @@ async fn one(app: &App, piece: Piece, options: &Options) -> Result<Transcript, A
         }
     }
     Ok(transcript)
+}
+
+/// Asks until there is a place.
+async fn patiently<T>(
+    ask: impl AsyncFn() -> Result<T, RecognizeError>,
+) -> Result<T, RecognizeError> {
+    loop {
+        match ask().await {
+            Err(RecognizeError::Refused(SubmitError::Full { .. })) => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Moves a segment by so many seconds.
