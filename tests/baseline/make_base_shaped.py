@@ -6,7 +6,8 @@
 A call costs what a call of the real `base` costs: the same layers, the same 51,864 tokens, int8. What it writes is
 nonsense, but it must behave as a recogniser does, or the comparison would time something else: a window gives some
 thirty tokens and ends, it is sure of itself so that no window is decoded again at a higher temperature, and its text
-does not repeat. So the position decides the token: each of the 448 positions points to a word, and every 64th to the end.
+does not repeat. So the position decides the token: each of the 448 positions points to a word, and every 64th to the end. Of the
+timestamps it writes only the first, so that a window is done with when it was read, as one is that ends in silence.
 
 Needs numpy, ctranslate2. TOKENIZER_FOLDER holds a Whisper tokenizer.json, of which the words are taken.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from ctranslate2.specs import whisper_spec
 
 N_MELS, D, HEADS, LAYERS, FFN, N_TOKENS = 80, 512, 8, 6, 2048, 51_864
+N_TIMESTAMPS = 1501
 # One window ends at a multiple of this, so a text is between 1 and 64 tokens long and half of that on average.
 PERIOD = 64
 # How far the position outweighs the last token, and how sure the model is: about 0.9 for each token.
@@ -87,6 +89,8 @@ def make_spec(tokenizer: dict, n_words: int) -> whisper_spec.WhisperSpec:
     embeddings = weights.normal(N_TOKENS, D, scale=1 / np.sqrt(D))
     decoder.embeddings.weight = embeddings
     decoder.projection.weight = embeddings.copy()
+    decoder.projection.bias = np.zeros(N_TOKENS, dtype=np.float32)
+    decoder.projection.bias[-N_TIMESTAMPS:] = -30.0
     # Skips the first tokens, which are single bytes: half a letter is no text.
     words = 256 + weights.pick(448, n_words - 256)
     points_to = np.where(np.arange(448) % PERIOD == PERIOD - 1, special["<|endoftext|>"], words)
