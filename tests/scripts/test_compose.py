@@ -45,7 +45,7 @@ class Compose(unittest.TestCase):
                 context = (COMPOSE / service["build"]["context"]).resolve()
                 self.assertEqual(context, REPOSITORY.resolve())
                 self.assertIn(f" AS {service['build']['target']}\n", (context / service["build"]["dockerfile"]).read_text())
-        self.assertGreaterEqual(n_seen, 5)
+        self.assertGreaterEqual(n_seen, 7)
 
     def test_the_lists_of_instances_agree(self):
         expected = {f"{name}:{SERVICES[name[:3]]}" for name in self.instances()}
@@ -66,10 +66,19 @@ class Compose(unittest.TestCase):
 
     def test_prometheus_reads_its_targets_where_they_are_mounted(self):
         path = REPOSITORY / "config/prometheus/prometheus.yml"
-        if not path.exists():
-            self.skipTest("there is no configuration of Prometheus")
         files = re.findall(r"files: \[(.*?)\]", path.read_text())
         self.assertEqual(files, ["targets/asr.json", "targets/tts.json"])
+
+    def test_grafana_is_told_what_its_provisioning_asks_for(self):
+        asked = set()
+        for path in (REPOSITORY / "config/grafana/provisioning").rglob("*.yaml"):
+            asked |= set(re.findall(r"\$\{(\w+)\}", path.read_text()))
+        self.assertTrue(asked)
+        grafana = self.compose["services"]["grafana"]
+        self.assertLessEqual(asked, set(grafana["environment"]))
+        dashboards = grafana["environment"]["VOICE_DASHBOARDS"]
+        self.assertIn(f"../grafana/dashboards:{dashboards}:ro", grafana["volumes"])
+        self.assertEqual(grafana["environment"]["VOICE_PROMETHEUS_URL"], "http://prometheus:9090")
 
     def test_a_container_has_time_to_drain(self):
         for name in self.instances():
@@ -77,6 +86,12 @@ class Compose(unittest.TestCase):
             drain_s = int(re.search(r"^  deadline_ms: (\d+)$", text, re.M).group(1)) / 1000
             patience = int(self.compose["services"][name]["stop_grace_period"].removesuffix("s"))
             self.assertGreaterEqual(patience, drain_s + 10)
+
+    def test_nginx_s_logs_are_the_container_s(self):
+        logs = set(re.findall(r"^\s*(?:error|access)_log (/var/log/\S+) ", (REPOSITORY / "nginx/voice.conf").read_text(), re.M))
+        self.assertEqual(len(logs), 2)
+        (command,) = self.compose["services"]["nginx"]["command"][2:]
+        self.assertEqual(set(re.findall(r"/dev/std\w+ (\S+)", command)), logs)
 
     def test_only_nginx_is_open_to_other_machines(self):
         open_to_all = [(name, port) for name, service in self.compose["services"].items() for port in service.get("ports", ())
