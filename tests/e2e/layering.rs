@@ -21,7 +21,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("chassis", &["wire"]),
     ("asr", &["wire", "audio", "batcher", "chassis"]),
     ("tts", &["wire", "audio", "batcher", "chassis"]),
-    ("e2e", &["wire", "asr", "tts"]),
+    // Speaks to the servers from outside too, in the words of the protocol.
+    ("voice-client", &["wire"]),
+    ("e2e", &["wire", "asr", "tts", "voice-client"]),
     // Speaks to the servers from outside, and so must not share a line with them.
     ("loadgen", &[]),
 ];
@@ -55,6 +57,10 @@ const CORE: &[&str] = &[
     "services/tts/src/vocode",
     "services/tts/src/render.rs",
     "services/tts/src/render",
+    "services/clients/rust/src/core.rs",
+    "services/clients/rust/src/retry.rs",
+    "services/clients/rust/src/asr/core.rs",
+    "services/clients/rust/src/tts/core.rs",
 ];
 
 /// Paths are prefixes from the root of the repository; `*` stands for one folder.

@@ -21,6 +21,7 @@ mod accounting;
 mod bad_files;
 mod bad_messages;
 mod bounds;
+mod clients;
 mod defects;
 mod drain;
 mod encodings;

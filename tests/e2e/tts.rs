@@ -17,6 +17,7 @@
 )]
 
 mod tts_bad;
+mod tts_clients;
 mod tts_messages;
 mod tts_page;
 mod tts_process;

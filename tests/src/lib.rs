@@ -13,6 +13,7 @@
     reason = "as above: what is not expected fails the test"
 )]
 
+pub mod breaking;
 pub mod encode;
 pub mod http;
 pub mod listening;

@@ -369,3 +369,22 @@ fn check_request(id: &str, told: &Told) {
         _ => {}
     }
 }
+
+/// Asserts that two pieces are the same speech: as long to the sample, and as loud at each moment.
+///
+/// Not sample by sample: where the decoder's windows are cut depends on how busy the server is, and each is shifted by up to 5 ms to
+/// join the one before it. Another text, voice or seed has another length.
+pub fn assert_same(one: &[i16], other: &[i16], what: &str) {
+    /// 40 ms.
+    const FRAME: usize = 960;
+    assert_eq!(one.len(), other.len(), "{what}");
+    let levels = |it: &[i16]| -> Vec<f64> {
+        let level = |frame: &[i16]| frame.iter().map(|it| f64::from(*it).powi(2)).sum::<f64>();
+        it.chunks(FRAME).map(|it| level(it).sqrt()).collect()
+    };
+    let (one, other) = (levels(one), levels(other));
+    let energy = |it: &[f64]| it.iter().map(|it| it * it).sum::<f64>();
+    let product: f64 = one.iter().zip(&other).map(|(a, b)| a * b).sum();
+    let likeness = product / (energy(&one) * energy(&other)).sqrt();
+    assert!(0.98 < likeness, "{what}: {likeness}");
+}
