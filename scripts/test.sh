@@ -106,6 +106,11 @@ check_scripts() {
     echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts tests/cluster config -name '*.py' | wc -l) Python files are sound"
 }
 
+# Those with real servers are apart from the others, because they need what quickstart builds.
+test_python_client() { # pattern of the files
+    "$python" -m unittest discover -t services/clients/python -s services/clients/python/tests -p "$1"
+}
+
 check_dependencies() {
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny check --config scripts/deny.toml bans licenses sources
@@ -133,6 +138,7 @@ step set-up scripts/setup.sh --tests
 step format cargo fmt --all --check
 step scripts check_scripts
 step script-tests counting "$python" -m unittest discover -s tests/scripts
+step client-tests counting test_python_client 'test_[cs][ot]*.py'
 step licences check_dependencies
 step clippy cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
 if [ "$fast" = 1 ]; then
@@ -142,5 +148,6 @@ fi
 step docs build_docs
 step fuzz-check check_fuzz_targets
 [ "$with_quickstart" = 0 ] || step quickstart scripts/quickstart.sh
+[ "$with_quickstart" = 0 ] || step clients counting test_python_client 'test_servers.py'
 [ "$with_quickstart" = 0 ] || step cluster counting "$python" -m unittest discover -s tests/cluster
 step tests counting cargo test "${locked[@]}" --workspace --no-fail-fast
