@@ -45,6 +45,10 @@ class Servers(unittest.IsolatedAsyncioTestCase):
     def setUpClass(cls):
         need_servers()
 
+    async def asyncSetUp(self):
+        # Or every slow await is reported.
+        asyncio.get_running_loop().set_debug(False)
+
     def setUp(self):
         self.cluster = Cluster()
         self.addCleanup(self.cluster.stop)

@@ -54,3 +54,8 @@ pub enum Error {
     #[error("the stream is over")]
     Over,
 }
+
+/// The examples of the documentation compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/CLIENTS.md")]
+struct Documentation;
