@@ -72,12 +72,13 @@ step() { # name, command...
     current=""
 }
 
-# Shows the output of a test runner and adds its closing lines up: cargo's `test result:`, unittest's `Ran` and `OK`.
+# Shows the output of a test runner and adds its closing lines up: cargo's `test result:`, unittest's `Ran` and `OK`, Node's `# pass` and `# fail`.
 counting() {
     local status=0
     "$@" 2>&1 | tee "$output" || status=$?
     awk '
         /^test result:/ { print $4, $6, $8 }
+        /^# (pass|fail|skipped) [0-9]+$/ { node[$2] = $3; if ($2 == "skipped") print node["pass"], node["fail"], $3 }
         /^Ran [0-9]+ test/ { ran = $2 }
         /^(FAILED|OK)( \(|$)/ {
             failed = skipped = 0
@@ -111,6 +112,18 @@ test_python_client() { # pattern of the files
     "$python" -m unittest discover -t services/clients/python -s services/clients/python/tests -p "$1"
 }
 
+# Node 20 has a WebSocket only when asked for it.
+test_js_client() { # names of the files
+    if ! command -v node >/dev/null; then
+        echo "node is missing: the JavaScript client is not tested"
+        [ "${CI:-}" != true ]
+        return
+    fi
+    local files=("${@/#/services/clients/js/tests/}")
+    files=("${files[@]/%/.test.js}")
+    node --no-warnings --experimental-websocket --test --test-reporter=tap "${files[@]}"
+}
+
 check_dependencies() {
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny check --config scripts/deny.toml bans licenses sources
@@ -139,6 +152,7 @@ step format cargo fmt --all --check
 step scripts check_scripts
 step script-tests counting "$python" -m unittest discover -s tests/scripts
 step client-tests counting test_python_client 'test_[cs][ot]*.py'
+step js-tests counting test_js_client cores streams
 step licences check_dependencies
 step clippy cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
 if [ "$fast" = 1 ]; then
@@ -149,5 +163,6 @@ step docs build_docs
 step fuzz-check check_fuzz_targets
 [ "$with_quickstart" = 0 ] || step quickstart scripts/quickstart.sh
 [ "$with_quickstart" = 0 ] || step clients counting test_python_client 'test_servers.py'
+[ "$with_quickstart" = 0 ] || step js-clients counting test_js_client servers
 [ "$with_quickstart" = 0 ] || step cluster counting "$python" -m unittest discover -s tests/cluster
 step tests counting cargo test "${locked[@]}" --workspace --no-fail-fast
