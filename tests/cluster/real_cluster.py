@@ -43,6 +43,25 @@ def is_free(port):
     return True
 
 
+def is_ready(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def use_of(pid):
+    """Descriptors, threads, and MiB of memory of its own of a process."""
+    folder = pathlib.Path(f"/proc/{pid}")
+    lines = (it.split() for it in (folder / "status").read_text().splitlines())
+    field = {it[0]: it[1] for it in lines if len(it) > 1}
+    return len(list((folder / "fd").iterdir())), int(field["Threads:"]), int(field["RssAnon:"]) / 1024
+
+
 class Cluster:
     """A folder and ports of its own."""
 
