@@ -76,15 +76,16 @@ host_of() { # host:port
     printf '%s' "${name%\]}"
 }
 
-# What an instance answers, without programs that may not be there. Nothing within `answer_timeout_s` is no answer.
-ask() { # host:port, path: prints the status and, after it, the body
-    local line status
-    { exec 3<>"/dev/tcp/$(host_of "$1")/${1##*:}"; } 2>/dev/null || return 1
-    printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
-    IFS= read -r -t "$answer_timeout_s" -u 3 line || { exec 3>&-; return 1; }
-    status=${line#* }
-    printf '%s' "${status%% *}"
-    exec 3>&-
+# What an instance answers, without programs that may not be there. Nothing within `answer_timeout_s` is no answer: a host that
+# is cut off refuses nothing, and connecting to it would take minutes to fail.
+ask() { # host:port, path: prints the status
+    local line
+    # shellcheck disable=SC2016 # expanded by the other shell
+    line=$(timeout "$answer_timeout_s" bash -c '
+        exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3 && IFS= read -r line <&3 && printf %s "$line"
+    ' "$(host_of "$1")" "${1##*:}" "$2" "$1" 2>/dev/null) || return 1
+    line=${line#* }
+    printf '%s' "${line%% *}"
 }
 
 is_ready() { [ "$(ask "$1" /readyz)" = 200 ]; }

@@ -200,6 +200,7 @@ missing_test_packages() {
     has_tool nginx || echo nginx
     has promtool || echo prometheus
     has systemd-analyze || echo systemd
+    has_tool ip || echo iproute2
 }
 
 # Tests use the programs and never the services that come with them: none is started, now or when the machine starts.

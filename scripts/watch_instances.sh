@@ -46,12 +46,16 @@ balance() { # changes...
     fi
 }
 
-# An instance that cannot be reached at all is nginx's business: the next one is asked within milliseconds.
+# An instance that refuses connections is nginx's business: the next one is asked within milliseconds. A host that is cut off
+# refuses nothing, and each new session would wait for it.
 hangs() { # host:port
-    local status
+    local status connected=0
     status=$(ask "$1" /healthz) && [ "$status" != 200 ] && return 0
-    # Nothing was read: either nobody is there, or somebody is and says nothing.
-    [ -z "$status" ] && (exec 3<>"/dev/tcp/$(host_of "$1")/${1##*:}") 2>/dev/null
+    [ -z "$status" ] || return 1
+    # Nothing was read: nobody is there, or somebody is and says nothing, or nothing comes back at all.
+    # shellcheck disable=SC2016 # expanded by the other shell
+    timeout "$answer_timeout_s" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$(host_of "$1")" "${1##*:}" 2>/dev/null || connected=$?
+    [ "$connected" = 0 ] || [ "$connected" = 124 ]
 }
 
 is_last_one() { # name, service
