@@ -2,6 +2,7 @@
 //!
 //! Invariants:
 //! - The log goes to standard error, so that what a command prints can be piped.
+//! - A line that cannot be written is lost. The service goes on.
 //! - Not before settings are read: how to log is one of them. Problems with the settings are printed by `main`.
 
 use std::io::{self, IsTerminal as _};
@@ -34,7 +35,9 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(is_terminal);
+        .with_ansi(is_terminal)
+        // It would tell them on standard error, and panic where that is what has failed: a full disk, a closed pipe.
+        .log_internal_errors(false);
     let is_json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
