@@ -27,17 +27,17 @@ class Hostile(unittest.TestCase):
         cls.addClassCleanup(cls.cluster.discard)
         cls.cluster.start(*(word for it in QUICK for word in ("--asr-set", it, "--tts-set", it)))
         # What well-behaved sessions need when nobody bothers them.
-        alone = crowd(cls.cluster.port, 4, 2)
+        alone = crowd(cls.cluster.port, 6, 1)
         check_crowd(unittest.TestCase(), alone)
         cls.undisturbed_ms = p95_ms(alone)
 
     def setUp(self):
         """Somebody talks beside every one of them, and is heard."""
-        speakers = crowd(self.cluster.port, 4, 2)
+        speakers = crowd(self.cluster.port, 6, 1)
 
         def heard():
             n_words = check_crowd(self, speakers)
-            self.assertEqual([len(it.connections) for it in speakers], [1] * 4)
+            self.assertEqual([len(it.connections) for it in speakers], [1] * 6)
             print(f"    beside it: {len(speakers)} streams, {n_words} words of {n_words}, p95 of the final {p95_ms(speakers)} ms "
                   f"({self.undisturbed_ms} ms when alone)")
 
