@@ -148,10 +148,39 @@ instances "$work" | write "$out/instances.json"
 
 [ "$reload" = 1 ] || exit 0
 if [ "$system" = 1 ]; then
-    nginx=(nginx -c "${VOICE_NGINX_CONF:-/etc/nginx/voice/voice.conf}")
+    conf=${VOICE_NGINX_CONF:-/etc/nginx/voice/voice.conf}
+    nginx=(nginx -c "$conf")
 else
-    nginx=(nginx -c "$out/nginx.conf" -p "$out" -e "$out/nginx.log")
+    conf=$out/nginx.conf
+    nginx=(nginx -c "$conf" -p "$out" -e "$out/nginx.log")
 fi
 PATH=$PATH:/usr/sbin
+
+# The workers that take new connections. One that has the old list says in its title that it is shutting down.
+accepting() {
+    local file master child children=()
+    file=$(sed -nE 's/^[[:space:]]*pid[[:space:]]+([^;]+);.*/\1/p' "$conf")
+    [[ $file == /* ]] || file=$out/$file
+    master=$(cat "$file" 2>/dev/null) || return 0
+    # The list of them does not end its line, which `read` takes for a failure.
+    read -ra children <"/proc/$master/task/$master/children" 2>/dev/null || true
+    for child in "${children[@]}"; do
+        # A title may have zeros behind it.
+        [[ $(tr '\0' ' ' <"/proc/$child/cmdline" 2>/dev/null) =~ ^"nginx: worker process"\ *$ ]] && echo "$child"
+    done
+    return 0
+}
+
 "${nginx[@]}" -t -q || fail "nginx does not accept its configuration and goes on with the old one"
+before=$(accepting)
 "${nginx[@]}" -s reload
+# nginx takes it in its own time, on a busy machine in seconds. Who goes on before that, and stops an instance, stops one that
+# the old workers still count on.
+for _ in {1..200}; do
+    now=$(accepting)
+    if [ -z "$before" ] || { [ -n "$now" ] && [ -z "$(comm -12 <(sort <<<"$before") <(sort <<<"$now"))" ]; }; then
+        exit 0
+    fi
+    sleep 0.05
+done
+printf 'warning: nginx has not taken the new list after 10 s; until it does, new sessions go by the old one\n' >&2

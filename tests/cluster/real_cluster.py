@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -92,9 +93,9 @@ class Cluster:
         return self.script("start_all.sh", "--tts-set", f"voices.store={self.folder}/voices", *arguments, check=check)
 
     def begin(self, name, *arguments):
-        """Runs a script beside the test."""
+        """Runs a script beside the test. It can be interrupted, even where the test itself runs in the background of a shell."""
         return subprocess.Popen([str(ROOT / "scripts" / name), *arguments], env=self.environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True)
+                                stderr=subprocess.STDOUT, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def logs(self):
         return "".join(f"--- {it.name}\n{it.read_text()[-2000:]}" for it in sorted(self.state.glob("*.log")))
