@@ -12,6 +12,7 @@ usage: scripts/bench_asr.sh [options]
                     (other results of earlier runs are kept and printed again)
   --threads N       threads of one Whisper call, on both sides [default: all cores]
   --soak-minutes N  length of the mixed soak [default: 30]
+  --rounds N        how often each side reads the long file [default: 5]
   --results DIR     where the raw results are kept as JSON [default: .run/bench]
   --out FILE        what is written [default: docs/benchmarks.md]
   -h, --help        this text
@@ -81,10 +82,10 @@ describe_machine "$python" scripts/bench_asr.sh
 # --- parts ---
 
 if [ "$quick" = 1 ]; then
-    file_s=120 rounds=1
+    file_s=120 rounds=${rounds:-1}
     search=(--seconds 8 --warm-up 2 --min-utterances 25)
 else
-    file_s=600 rounds=5
+    file_s=600 rounds=${rounds:-5}
     search=(--seconds 30 --warm-up 3 --min-utterances 150)
 fi
 

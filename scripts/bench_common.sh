@@ -5,6 +5,7 @@ quick=0
 only=$parts
 threads=$(nproc)
 soak_minutes=30
+rounds=
 arguments="$*"
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -12,6 +13,7 @@ while [ $# -gt 0 ]; do
         --only) only=${2:?--only needs names} && shift ;;
         --threads) threads=${2:?--threads needs a number} && shift ;;
         --soak-minutes) soak_minutes=${2:?--soak-minutes needs a number} && shift ;;
+        --rounds) rounds=${2:?--rounds needs a number} && shift ;;
         --results) results=${2:?--results needs a folder} && shift ;;
         --out) out=${2:?--out needs a file} && shift ;;
         -h | --help) usage && exit 0 ;;
