@@ -93,7 +93,18 @@ fn a_speech_goes_on_where_it_broke() {
         check(&whole);
         assert_eq!(whole.n_resumed, 0);
         assert_same(&whole.samples, &broken.samples, "broken");
-        assert_eq!(broken.words, STORY.split(' ').collect::<Vec<_>>());
+        // When a word begins is an estimate, and a server that goes on may estimate it into what it was told to skip.
+        let mut written = STORY.split(' ');
+        assert!(
+            broken.words.iter().all(|told| written.any(|it| it == told)),
+            "in order and once: {:?}",
+            broken.words
+        );
+        assert!(
+            STORY.split(' ').count() <= broken.words.len() + broken.n_resumed,
+            "{:?}",
+            broken.words
+        );
     });
 }
 

@@ -62,9 +62,11 @@ pub(super) fn class(c: char) -> Class {
     }
 }
 
-/// A letter or digit of some script: what may not be lost. Pictures are none, though Unicode calls some of them letters.
+/// A letter or digit of some script: what may not be lost. Pictures are none, though Unicode calls some of them letters. Nor are the
+/// narrow voicing marks of kana: with the letter before them they become one, and alone they have no sound.
 pub(super) fn is_speakable(c: char) -> bool {
-    c.is_alphanumeric() && !matches!(class(c), Class::Picture | Class::Silent)
+    let is_voicing_mark = matches!(c, '\u{ff9e}' | '\u{ff9f}');
+    c.is_alphanumeric() && !is_voicing_mark && !matches!(class(c), Class::Picture | Class::Silent)
 }
 
 /// Stands before a word and belongs to it.

@@ -195,6 +195,26 @@ proptest! {
     }
 }
 
+/// A mark that is a letter to Unicode and no sound by itself: with nothing before it to change, it was counted as lost.
+#[test]
+fn a_voicing_mark_alone_is_no_speech() {
+    for text in [
+        "Aa a.\u{ff9e}",
+        "Well$:\u{ff9f}then 101",
+        "\u{ff76}\u{ff9e}\u{ff76}",
+    ] {
+        for early in [false, true] {
+            let whole = streamed(&front(), "en", early, &[text]);
+            check_sentences(text, &whole, limits());
+            assert_eq!(
+                whole,
+                streamed(&front(), "en", early, &cut(text, &[1])),
+                "{text:?}"
+            );
+        }
+    }
+}
+
 /// Linear, whatever the text. A square of these lengths would take minutes; the limit is wide because others may use the machine.
 #[test]
 fn long_texts_take_no_time() {
