@@ -193,8 +193,8 @@ def main() -> None:
     print("## Goals\n")
     print(table(["", "goal", "measured", ""], rows) if rows else "Nothing was measured yet.\n")
     print(HOW)
-    print("## Listeners" + loads_section(results))
-    print("## Words" + words_section(results))
+    print("## Listeners\n" + loads_section(results))
+    print("## Words\n" + words_section(results))
     print("## Everything else\n")
     print(other_section(results))
 
