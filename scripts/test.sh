@@ -11,7 +11,7 @@ usage: scripts/test.sh [options]
   --no-quickstart leave out the release build, the run of scripts/quickstart.sh and the cluster that is made of it
   -h, --help      this text
 
-The whole takes about 15 minutes on two cores from nothing, a few when everything is built.
+The whole takes about half an hour on two cores from nothing, a quarter of one when everything is built.
 USAGE
 }
 
