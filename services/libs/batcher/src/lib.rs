@@ -30,8 +30,10 @@
 //! - Every accepted job gets exactly one answer: an output or one [`CallError`].
 //! - A place is held by the job, waiting or running, and given back when the job leaves the system.
 //!   It is free again before the caller sees the answer.
-//! - There is no timer. A batch is formed when a worker is free, so a quiet server adds no wait and a
-//!   busy one fills its batches.
+//! - A batch is formed when a worker is free, so a quiet server adds no wait and a busy one fills its
+//!   batches. Only between two calls in the background, and while nothing but background work waits,
+//!   is a worker idle on purpose: for those it just answered to ask again, 10 ms at most and a
+//!   sixteenth of the last call.
 //! - A batch holds jobs of one lane and one key. In a lane, those with the earliest [`Job::due`] go
 //!   first, those without one after them, and equals in the order in which they came. The first of the
 //!   highest lane that waits is always in the next batch.
