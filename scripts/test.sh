@@ -9,6 +9,7 @@ usage: scripts/test.sh [options]
 
   --fast          only format, shell checks, lints and unit tests: for every save, not for a merge
   --no-quickstart leave out the release build, the run of scripts/quickstart.sh and the cluster that is made of it
+  --long          only the faults of the cluster, at full size and with an hour of load: docs/RELIABILITY.md
   -h, --help      this text
 
 The whole takes about half an hour on two cores from nothing, a quarter of one when everything is built.
@@ -17,10 +18,12 @@ USAGE
 
 fast=0
 with_quickstart=1
+long=0
 for argument in "$@"; do
     case "$argument" in
         --fast) fast=1 ;;
         --no-quickstart) with_quickstart=0 ;;
+        --long) long=1 ;;
         -h | --help) usage && exit 0 ;;
         *) printf 'error: unknown option %s\n\n' "$argument" >&2 && usage >&2 && exit 2 ;;
     esac
@@ -141,6 +144,20 @@ check_fuzz_targets() {
     done
 }
 
+# The soak loads the servers with a tool that nobody needs for trying them, so that quickstart does not build it.
+test_cluster() { # pattern of the files, options
+    cargo build --release "${locked[@]}" -p loadgen &&
+        "$python" -m unittest discover -s tests/cluster -p "$@"
+}
+
+# 80 of 100 of the 60 who speak and 20 who listen for whom two instances of each service are made. What the caller has set stands.
+test_faults_at_full_size() {
+    export FAULTS_STREAMS=${FAULTS_STREAMS:-40} FAULTS_STOP_S=${FAULTS_STOP_S:-10} FAULTS_STORM=${FAULTS_STORM:-5000}
+    export FAULTS_RELOADS=${FAULTS_RELOADS:-12} FAULTS_RELOAD_EVERY_S=${FAULTS_RELOAD_EVERY_S:-5}
+    export SOAK_MINUTES=${SOAK_MINUTES:-60} SOAK_STREAMS=${SOAK_STREAMS:-48} SOAK_LISTENERS=${SOAK_LISTENERS:-16}
+    cargo build --release "${locked[@]}" -p asr -p tts && test_cluster 'test_faults_*.py' -v
+}
+
 build_docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc "${locked[@]}" --workspace --no-deps
 }
@@ -148,6 +165,10 @@ build_docs() {
 # --- the order ---
 
 step set-up scripts/setup.sh --tests
+if [ "$long" = 1 ]; then
+    step faults counting test_faults_at_full_size
+    exit 0
+fi
 step format cargo fmt --all --check
 step scripts check_scripts
 step script-tests counting "$python" -m unittest discover -s tests/scripts
@@ -164,5 +185,5 @@ step fuzz-check check_fuzz_targets
 [ "$with_quickstart" = 0 ] || step quickstart scripts/quickstart.sh
 [ "$with_quickstart" = 0 ] || step clients counting test_python_client 'test_servers.py'
 [ "$with_quickstart" = 0 ] || step js-clients counting test_js_client servers
-[ "$with_quickstart" = 0 ] || step cluster counting "$python" -m unittest discover -s tests/cluster
+[ "$with_quickstart" = 0 ] || step cluster counting test_cluster 'test_*.py'
 step tests counting cargo test "${locked[@]}" --workspace --no-fail-fast
