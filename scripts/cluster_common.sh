@@ -285,6 +285,15 @@ nginx_command() {
         fail "nginx is missing. On Debian and Ubuntu: sudo apt-get install --no-install-recommends nginx"
 }
 
+# The pages that may read what nginx itself answers, as the servers have them.
+write_origins() { # origins...
+    local origin
+    for origin in "$@"; do
+        # shellcheck disable=SC2016 # a variable of nginx
+        if [ "$origin" = "*" ]; then echo '"~." "*";'; else printf '"%s" $http_origin;\n' "$origin"; fi
+    done >"$cluster/origins.map"
+}
+
 # The shipped configuration with the folders and ports of this cluster: nothing else differs.
 write_nginx_conf() { # all, speech, status port
     local user="" limits=cat

@@ -318,7 +318,7 @@ if [ "$with_nginx" = yes ]; then
         case "${file##*/}" in
             upstreams.conf | instances.json | instances.tsv | logrotate) ;;
             # What is for the operator to change.
-            voice.conf | tls.conf | limits.conf) put_settings 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
+            voice.conf | tls.conf | limits.conf | origins.map) put_settings 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
             *) put 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
         esac
     done < <(find nginx -type f | sort)

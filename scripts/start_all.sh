@@ -15,6 +15,7 @@ usage: scripts/start_all.sh [options]
   --asr-config FILE    the settings of the recognisers; --asr-set KEY=VALUE for a single one
   --tts-config FILE    the settings of the synthesisers; --tts-set KEY=VALUE for a single one
   --combined-logs      one log, cluster.log, each line with its instance, instead of a file for each
+  --origin ORIGIN      a web page that may call, as https://example.com; \* is every page. May be given several times
   --no-limits          nginx does not limit callers (addresses of this machine it never does)
   -h, --help           this text
 
@@ -37,6 +38,7 @@ services=asr,tts,nginx
 asr_options=()
 tts_options=()
 combined=0
+origins=()
 port=${VOICE_PORT:-8000}
 tts_front=${VOICE_TTS_FRONT:-8003}
 status_port=${VOICE_STATUS_PORT:-8080}
@@ -52,6 +54,7 @@ while [ $# -gt 0 ]; do
         --asr-set) asr_options+=(--set "${2:?--asr-set wants KEY=VALUE}") && shift ;;
         --tts-set) tts_options+=(--set "${2:?--tts-set wants KEY=VALUE}") && shift ;;
         --combined-logs) combined=1 ;;
+        --origin) origins+=("${2:?--origin wants a page}") && shift ;;
         --no-limits) VOICE_LIMITS=off ;;
         --port) port=${2:-} && wants_number "$1" "$port" && shift ;;
         --tts-front) tts_front=${2:-} && wants_number "$1" "$tts_front" && shift ;;
@@ -69,6 +72,15 @@ for service in ${services//,/ }; do
         *) printf 'error: there is no service %s; they are asr, tts and nginx\n' "$service" >&2 && exit 2 ;;
     esac
 done
+for origin in "${origins[@]}"; do
+    [[ $origin =~ ^(\*|https?://[][A-Za-z0-9.:-]+)$ ]] ||
+        { printf 'error: an origin is like https://example.com, without a path, not %s\n' "$origin" >&2 && exit 2; }
+done
+if [ "${#origins[@]}" -gt 0 ]; then
+    allowed=$(printf '"%s",' "${origins[@]}")
+    asr_options+=(--set "server.cors_origins=[${allowed%,}]")
+    tts_options+=(--set "server.cors_origins=[${allowed%,}]")
+fi
 wants_service() { [[ ",$services," == *",$1,"* ]]; }
 wants_service asr || n_asr=0
 wants_service tts || n_tts=0
@@ -103,6 +115,7 @@ start_several tts "$n_tts" "$tts_port"
 wait_until_ready
 refresh_nginx "${joining[@]}"
 if wants_service nginx; then
+    write_origins "${origins[@]}"
     start_nginx "$port" "$tts_front" "$status_port"
     # It runs in a session of its own and finds the cluster by the environment.
     VOICE_RUN=$(dirname "$cluster") combined=0 launch watch "$cluster/watch.log" scripts/watch_instances.sh

@@ -151,5 +151,45 @@ class Front(unittest.TestCase):
         self.assertEqual(self.cluster.ask("/metrics")[0], 403)
 
 
+class Pages(unittest.TestCase):
+    """A web page that may call reads every answer, whoever gives it."""
+
+    def test_refusals_can_be_read(self):
+        cluster = Cluster()
+        self.addCleanup(cluster.discard)
+        cluster.start("--asr", "1", "--tts", "1", "--asr-set", "server.max_connections=1", "--origin", "https://a.example",
+                      "--origin", "https://b.example:8443")
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA=="}
+        session = cluster.listen()
+        cluster.script("nginx_upstreams.sh", "--remove", f"tts-{cluster.tts[0]}", "--reload")
+        for origin, allowed in (("https://a.example", True), ("https://b.example:8443", True), ("https://c.example", False)):
+            exposed = set()
+            for path, method, body, headers, expected in (
+                    ("/v1/stream/asr", "GET", None, upgrade, (503, "AT_CAPACITY")),
+                    ("/asr/v1/models/nobody", "GET", None, {}, (404, "model_not_found")),
+                    ("/nothing", "GET", None, {}, (404, "NOT_FOUND")),
+                    ("/v1/synthesize", "POST", b"{}", {}, (503, "NOT_READY")),
+                    ("/v1/synthesize", "POST", bytes((1 << 20) + 1), {}, (413, "PAYLOAD_TOO_LARGE"))):
+                with self.subTest(origin=origin, path=path):
+                    status, headers, answer = cluster.ask(path, method, body, {**headers, "Origin": origin})
+                    self.assertEqual((status, json.loads(answer)["error"]["code"]), expected)
+                    self.assertEqual(headers.get_all("Access-Control-Allow-Origin"), [origin] if allowed else None)
+                    self.assertIn("Origin", headers["Vary"])
+                    exposed.add(", ".join(sorted(it.strip().lower() for it in (headers["Access-Control-Expose-Headers"] or "").split(","))))
+            if allowed:
+                self.assertEqual(exposed, {"retry-after, x-request-id"}, "nginx and the servers show the same")
+        session.close()
+        session.to_the_end()
+        # What is asked before: told the same by nginx as by a server.
+        told = []
+        for port in (cluster.port, cluster.asr[0]):
+            status, headers, _ = cluster.ask("/v1/transcribe", "OPTIONS", headers={
+                "Origin": "https://a.example", "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization"}, port=port)
+            told.append((status // 100, headers.get_all("Access-Control-Allow-Origin"), headers["Access-Control-Allow-Headers"],
+                         headers["Access-Control-Max-Age"], "POST" in headers["Access-Control-Allow-Methods"]))
+        self.assertEqual(told, [(2, ["https://a.example"], "authorization", "3600", True)] * 2)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -55,7 +55,7 @@ class Instance:
             def do_GET(self):
                 instance.answer(self)
 
-            do_POST = do_DELETE = do_HEAD = do_GET
+            do_POST = do_DELETE = do_HEAD = do_OPTIONS = do_GET
 
             def log_message(self, *_):
                 pass
@@ -111,9 +111,9 @@ class Instance:
 
 
 class Front:
-    """nginx, as scripts/start_all.sh configures it. `edit` may change the limits."""
+    """nginx, as scripts/start_all.sh configures it, for web pages of some origins. `edit_limits` may change the limits."""
 
-    def __init__(self, instances, edit_limits=None):
+    def __init__(self, instances, edit_limits=None, origins=()):
         nginx = need_nginx()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="front-"))
         # The folder of the checkout may be closed to nginx's user, but the one that runs it can read it.
@@ -126,7 +126,7 @@ class Front:
         self.environment.pop("VOICE_LIMITS", None)
         self.list(*changes)
         ports = f"{self.all} {self.speech} {self.status}"
-        subprocess.run(["bash", "-euc", f". scripts/cluster_common.sh; write_nginx_conf {ports}"],
+        subprocess.run(["bash", "-euc", f'. scripts/cluster_common.sh; write_nginx_conf {ports}; write_origins "$@"', "-", *origins],
                        cwd=ROOT, env=self.environment, check=True)
         if edit_limits is not None:
             limits = cluster / "limits.conf"

@@ -333,6 +333,12 @@ class Live(unittest.TestCase):
             connection.close()
         self.assertEqual(self.ask("/v1/synthesize", "POST", b"x" * (1 << 20))[0], 200)
 
+    def test_what_is_too_long_to_be_read_is_refused_in_the_same_words(self):
+        for path, headers, status in (("/" + "x" * (33 << 10), {}, 414), ("/v1/voices", {"Cookie": "x" * (33 << 10)}, 400)):
+            found, _, body = self.ask(path, headers=headers)
+            self.assertEqual((found, json.loads(body)["error"]["code"]), (status, "INVALID_REQUEST"))
+        self.assertEqual([it.asked for it in self.instances], [[]] * 4)
+
     def test_no_query_is_written_down(self):
         for it in self.instances:
             it.status = 503
