@@ -94,6 +94,8 @@ is_ready() { [ "$(ask "$1" /readyz)" = 200 ]; }
 reached_at() { # port
     case "$host" in
         0.0.0.0) printf '127.0.0.1:%s' "$1" ;;
+        ::) printf '[::1]:%s' "$1" ;;
+        *:*) printf '[%s]:%s' "$host" "$1" ;;
         *) printf '%s:%s' "$host" "$1" ;;
     esac
 }
@@ -294,13 +296,17 @@ write_origins() { # origins...
     done >"$cluster/origins.map"
 }
 
+# Whether the kernel can do it; addresses may come later.
+has_ipv6() { [ -e /proc/net/if_inet6 ]; }
+
 # The shipped configuration with the folders and ports of this cluster: nothing else differs.
 write_nginx_conf() { # all, speech, status port
-    local user="" limits=cat
+    local user="" limits=cat addresses=cat
     [ "$(id -u)" != 0 ] || user="user $(id -un) $(id -gn);"
     [ "${VOICE_LIMITS:-on}" != off ] || limits="sed /limits.conf/d"
+    has_ipv6 || addresses="sed /\[::\]/d"
     mkdir -p "$cluster/temp"
-    $limits nginx/voice.conf | sed \
+    $limits nginx/voice.conf | $addresses | sed \
         -e "s#^user .*#$user#" \
         -e "s#/run/nginx-voice.pid#$cluster/nginx.run#" \
         -e "s#/var/log/nginx/voice-errors.txt#$cluster/nginx.log#" \
@@ -309,7 +315,7 @@ write_nginx_conf() { # all, speech, status port
         -e "s#/etc/nginx/voice/upstreams.conf#$cluster/upstreams.conf#" \
         -e "s#voice_state /etc/nginx/voice;#voice_state $cluster;#" \
         -e "s#/etc/nginx/voice/#$root/nginx/#" \
-        -e "s#listen 8000 #listen $1 #; s#listen 8003 #listen $2 #; s#listen 127.0.0.1:8080;#listen 127.0.0.1:$3;#" \
+        -e "s#listen \(\[::\]:\)\?8000 #listen \1$1 #; s#listen \(\[::\]:\)\?8003 #listen \1$2 #; s#listen 127.0.0.1:8080;#listen 127.0.0.1:$3;#" \
         >"$cluster/nginx.conf"
 }
 

@@ -315,11 +315,17 @@ if [ "$with_nginx" = yes ]; then
         END { for (idx = 1; idx <= n; idx++) if (order[idx] in chosen) print chosen[order[idx]] }
     ' - "$(if [ -f "$work/listed.tsv" ]; then echo "$work/listed.tsv"; else echo /dev/null; fi)" >"$work/instances.tsv"
     while IFS= read -r file; do
+        source=$file
+        # Where the kernel has no IPv6 nginx would not start. Another machine, for which this is packed, has it.
+        if [ -z "$root" ] && [ ! -e /proc/net/if_inet6 ] && grep -q 'listen \[::\]' "$file"; then
+            source=$work/${file##*/}
+            sed '/listen \[::\]/d' "$file" >"$source"
+        fi
         case "${file##*/}" in
             upstreams.conf | instances.json | instances.tsv | logrotate) ;;
             # What is for the operator to change.
-            voice.conf | tls.conf | limits.conf | origins.map) put_settings 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
-            *) put 644 "$file" "/etc/nginx/voice/${file#nginx/}" ;;
+            voice.conf | tls.conf | limits.conf | origins.map) put_settings 644 "$source" "/etc/nginx/voice/${file#nginx/}" ;;
+            *) put 644 "$source" "/etc/nginx/voice/${file#nginx/}" ;;
         esac
     done < <(find nginx -type f | sort)
     put 644 "$work/instances.tsv" /etc/voice/instances.tsv

@@ -134,8 +134,8 @@ class Cluster:
         body = head + RECORDING.read_bytes() + b"\r\n--cut--\r\n"
         return self.ask("/v1/transcribe", "POST", body, {"Content-Type": "multipart/form-data; boundary=cut"})
 
-    def listen(self):
-        return Listening(self.port)
+    def listen(self, host="127.0.0.1"):
+        return Listening(self.port, host)
 
     def processes(self):
         """Every process that this cluster started and that runs, by its command line or its environment."""
@@ -158,10 +158,10 @@ class Cluster:
 class Listening:
     """A session of the recogniser, through the front."""
 
-    def __init__(self, port):
+    def __init__(self, port, host="127.0.0.1"):
         with wave.open(str(RECORDING)) as file:
             self.rate, self.audio = file.getframerate(), file.readframes(file.getnframes())
-        self.socket = WebSocket(f"ws://127.0.0.1:{port}/v1/stream/asr?sample_rate={self.rate}", {}, 30)
+        self.socket = WebSocket(f"ws://{host}:{port}/v1/stream/asr?sample_rate={self.rate}", {}, 30)
         self.heard = []
         self.instance = self.until("ready")["instance"]
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import sys
 import time
 import unittest
 import wave
@@ -9,6 +10,9 @@ from io import BytesIO
 
 from real_cluster import ROOT, SPOKEN, Cluster, Listening, need_everything
 from plain_websocket import Problem, WebSocket
+
+sys.path.insert(0, str(ROOT / "tests/scripts"))
+from nginx_front import need_ipv6  # noqa: E402
 
 LONG = "The meeting is at half past nine. " * 12
 
@@ -149,6 +153,21 @@ class Front(unittest.TestCase):
             body = self.cluster.ask(f"/instances/{it['name']}/metrics", port=self.cluster.status_port)[2].decode()
             self.assertIn(f"{it['service']}_connections", body)
         self.assertEqual(self.cluster.ask("/metrics")[0], 403)
+
+
+class Addresses(unittest.TestCase):
+    def test_everything_over_ipv6(self):
+        need_ipv6()
+        cluster = Cluster()
+        self.addCleanup(cluster.discard)
+        cluster.start("--services", "nginx")
+        cluster.script("start_asr.sh", "--host", "::1", "--port", str(cluster.asr[0]))
+        self.assertIn(f"[::1]:{cluster.asr[0]}", (cluster.state / "instances.tsv").read_text())
+        session = cluster.listen("[::1]")
+        session.speak(pace=0.2)
+        session.close()
+        self.assertEqual(session.to_the_end(), (SPOKEN, 1000))
+        self.assertEqual(cluster.table()[f"asr-{cluster.asr[0]}"]["state"], "ok")
 
 
 class Pages(unittest.TestCase):

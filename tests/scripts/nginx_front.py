@@ -29,6 +29,16 @@ def need_nginx():
     return path
 
 
+def need_ipv6():
+    """Skips a test where the kernel has none."""
+    if not os.path.exists("/proc/net/if_inet6"):
+        raise unittest.SkipTest("the kernel of this machine has no IPv6")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        raise unittest.SkipTest(f"this machine has no ::1: {error}") from None
+
+
 def free_ports(count):
     """Ports that were free a moment ago, all different."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -153,9 +163,9 @@ class Front:
                 time.sleep(0.05)
         raise AssertionError(f"nginx does not listen on {port}: {(self.cluster / 'nginx.log').read_text()}")
 
-    def ask(self, path, method="GET", body=None, headers=None, port=None):
+    def ask(self, path, method="GET", body=None, headers=None, port=None, host="127.0.0.1"):
         """The status, the headers and the body of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.all, timeout=20)
+        connection = http.client.HTTPConnection(host, port or self.all, timeout=20)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

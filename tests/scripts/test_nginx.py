@@ -3,6 +3,7 @@
 import concurrent.futures
 import http.client
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -12,7 +13,7 @@ import tempfile
 import time
 import unittest
 
-from nginx_front import FLOOD_BYTES, ROOT, Front, Instance, free_ports, need_nginx
+from nginx_front import FLOOD_BYTES, ROOT, Front, Instance, free_ports, need_ipv6, need_nginx
 
 
 def routes(service):
@@ -70,7 +71,7 @@ class Shipped(unittest.TestCase):
         for path in (conf, conf.parent / "tls.conf"):
             text = path.read_text()
             for old, new in ports.items():
-                text = re.sub(rf"listen ((?:127\.0\.0\.1:)?){old}\b", rf"listen \g<1>{new}", text)
+                text = re.sub(rf"listen ((?:127\.0\.0\.1:|\[::\]:)?){old}\b", rf"listen \g<1>{new}", text)
             path.write_text(text)
         process = subprocess.Popen([self.nginx, "-c", str(conf), "-e", str(self.folder / "log/nginx.log"), "-g", "daemon off;"])
         self.addCleanup(process.wait, 10)
@@ -92,6 +93,18 @@ class Shipped(unittest.TestCase):
         answer = plain.getresponse()
         self.assertEqual((answer.status, answer.headers["Location"]), (308, "https://voice.example.com/v1/voices?x=1"))
         plain.close()
+
+    def test_a_kernel_without_ipv6(self):
+        environment = {**os.environ, "VOICE_RUN": str(self.folder)}
+        written = {}
+        for answer in ("true", "false"):
+            (self.folder / "cluster").mkdir(exist_ok=True)
+            subprocess.run(["bash", "-euc", f". scripts/cluster_common.sh; has_ipv6() {{ {answer}; }}; write_nginx_conf 7000 7003 7080"],
+                           cwd=ROOT, env=environment, check=True)
+            text = (self.folder / "cluster/nginx.conf").read_text()
+            written[answer] = re.findall(r"^ *listen ([^ ;]+)", text, re.M)
+        self.assertEqual(written["true"], ["7000", "[::]:7000", "7003", "[::]:7003", "127.0.0.1:7080"])
+        self.assertEqual(written["false"], ["7000", "7003", "127.0.0.1:7080"])
 
     def test_every_log_is_turned_over_by_us_alone(self):
         conf, rotation = (ROOT / "nginx/voice.conf").read_text(), (ROOT / "nginx/logrotate").read_text()
@@ -213,6 +226,16 @@ class Live(unittest.TestCase):
                 self.assertEqual((status, json.loads(body)["instance"][:3]), (200, "tts"))
         for path in ("/v1/transcribe", "/v1/stream/asr", "/v1/nothing", "/"):
             self.assertEqual(self.ask(path, port=self.front.speech)[0], 404, path)
+
+    def test_both_fronts_over_ipv6(self):
+        need_ipv6()
+        for port in (self.front.all, self.front.speech):
+            status, _, body = self.ask("/v1/voices", port=port, host="::1")
+            self.assertEqual((status, json.loads(body)["instance"][:3]), (200, "tts"))
+        headers = (self.instances[2].asked or self.instances[3].asked)[-1][2]
+        self.assertEqual(headers["X-Forwarded-For"], "::1")
+        with self.assertRaises(OSError, msg="the operators' port is for this machine, at one address"):
+            self.ask("/health", port=self.front.status, host="::1")
 
     def test_a_model_is_looked_for_in_both(self):
         for it in self.instances[:2]:
@@ -400,6 +423,12 @@ class Limits(unittest.TestCase):
         self.assertEqual((error["code"], error["type"], answers[-1][1]["Retry-After"]), ("RATE_LIMITED", "rate_limit_error", "1"))
         self.assertEqual(len(instance.asked), 3)
         self.assertEqual(front.ask("/healthz")[0], 200)
+
+    def test_an_address_of_ipv6(self):
+        need_ipv6()
+        front, instance = self.start({"::1/128     0": "::1/128 1", "rate=50r/s": "rate=1r/m", "burst=200": "burst=2"})
+        self.assertEqual([front.ask("/v1/detect", "POST", b"", host="::1")[0] for _ in range(5)], [200, 200, 200, 429, 429])
+        self.assertEqual(front.ask("/v1/detect", "POST", b"")[0], 200, "another address")
 
     def test_a_key_however_it_is_shown(self):
         front, _ = self.start({"rate=200r/s": "rate=1r/m", "burst=1000": "burst=1"})
