@@ -7,6 +7,8 @@ import { PATIENCE, Retry } from "./retry.js";
 const MAX_BUFFERED = 256 * 1024;
 // How soon to look again whether a socket has room; sockets do not tell.
 const LOOK_AGAIN = 20;
+// How long after an error to wait for the `close` that follows it.
+const CLOSE_FOLLOWS = 20;
 
 export class Link {
   #core;
@@ -260,8 +262,11 @@ export class Link {
     };
     socket.onmessage = ({ data }) => take(data);
     socket.onclose = ({ code, reason }) => gone(isOpen ? Break.closed(code, reason) : new Break(`cannot connect: ${code} ${reason}`));
-    // `close` follows, and says more.
-    socket.onerror = () => {};
+    // `close` follows at once, and says more; except in Node 20, where nothing follows an attempt that failed.
+    socket.onerror = (event) => {
+      const what = event?.message || "no reason was given";
+      this.#after(CLOSE_FOLLOWS, () => gone(new Break(`${isOpen ? "the connection broke" : "cannot connect"}: ${what}`)));
+    };
     if (typeof socket.on === "function") {
       // Only `ws` tells of these.
       socket.on("ping", () => (heardAt = Date.now()));

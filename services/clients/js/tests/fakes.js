@@ -14,7 +14,8 @@ export function random(seed) {
 }
 
 /**
- * A server. `fates` says after how many of its messages each connection breaks; 0 is one that is never made. Then they live.
+ * A server. `fates` says after how many of its messages each connection breaks; 0 is one that is never made, and
+ * "error" one of which only that is told, as by Node 20. Then they live.
  * Its `Socket` is the class to give to a client.
  */
 export class Fake {
@@ -38,6 +39,10 @@ export class Fake {
         this.session = [];
         if (this.fate === 0) {
           setTimeout(() => this.drop(1006), 0);
+          return;
+        }
+        if (this.fate === "error") {
+          setTimeout(() => this.onerror({ message: "no such luck" }), 0);
           return;
         }
         server.asked.push(this.session);

@@ -68,6 +68,19 @@ test("a stream that is not answered waits for room", async () => {
   assert.deepEqual((await collect(opened)).map((it) => it.type), ["ready"]);
 });
 
+test("who is told of an error alone does not wait for more", async () => {
+  const fake = new Fake({ fates: ["error", "error"] });
+  const began = Date.now();
+  const opened = await listen(ASR, { WebSocket: fake.Socket, patience: FAST });
+  opened.close();
+  assert.equal(fake.nConnections, 3);
+  const dead = new Fake({ fates: range(9).map(() => "error") });
+  const patience = { attempts: 3, firstWait: 1 };
+  await assert.rejects(listen(ASR, { WebSocket: dead.Socket, patience }), { code: "GAVE_UP", message: /no such luck/ });
+  // One attempt alone has ten seconds.
+  assert.ok(Date.now() - began < 9_000);
+});
+
 test("a server of which nothing is heard is left", async () => {
   const fake = new Fake({ isDeaf: true });
   const patience = { attempts: 3, firstWait: 1, silence: 30 };
