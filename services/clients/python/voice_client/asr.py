@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any
 
@@ -32,18 +33,18 @@ class connect:
 
     ``config`` has the keys of ``config`` in the protocol, as keyword arguments: ``language="en"``, ``vad={"stop_secs": 0.3}``.
     Audio is 16 bits, 16 kHz and mono if they do not say otherwise. At most ``max_kept`` seconds of it are kept until they are answered for:
-    they have to hold the longest turn. When they are full, ``send`` waits.
+    they have to hold the longest turn. When they are full, ``send`` waits. ``ssl`` says whom to trust behind ``wss://``, if not those whom
+    the system trusts: ``ssl.create_default_context(cafile="authority.pem")``.
     """
 
     def __init__(self, url: str, *, api_key: str | None = None, patience: Patience = Patience(), max_kept: float = 240.0,
-                 **config: Any) -> None:
-        self._arguments = url, api_key, patience
+                 ssl: SSLContext | None = None, **config: Any) -> None:
+        self._arguments = url, api_key, patience, ssl
         self._core = Listening(config, max_kept)
         self._stream: Stream | None = None
 
     async def _open(self) -> Stream:
-        url, api_key, patience = self._arguments
-        self._stream = Stream(self._core, Link(self._core, url, api_key, patience))
+        self._stream = Stream(self._core, Link(self._core, *self._arguments))
         await self._stream._opened()
         return self._stream
 

@@ -76,6 +76,11 @@ class Break(Exception):
         return Break(f"closed with {code} {reason}", Refused(f"CLOSED_{code}", reason) if code in _LAST_CLOSES else None)
 
     @staticmethod
+    def untrusted(what: str) -> Break:
+        """Somebody else seems to answer, or nobody vouches for who does. No other attempt would change that."""
+        return Break(what, Impossible(f"cannot connect: {what}"))
+
+    @staticmethod
     def protocol(what: str) -> Break:
         """The server said what it may not."""
         return Break(what, ProtocolError(f"the server broke the protocol: {what}"))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import ssl
 from collections import deque
 from typing import Any, Protocol
 
@@ -41,13 +42,17 @@ class Core(Protocol):
 class Link:
     """A stream that runs."""
 
-    def __init__(self, core: Core, url: str, api_key: str | None, patience: Patience) -> None:
+    def __init__(self, core: Core, url: str, api_key: str | None, patience: Patience, tls: ssl.SSLContext | None) -> None:
         if not url.startswith(("ws://", "wss://")):
             raise Impossible(f"an address must begin with ws:// or wss://. Given: {url}")
+        if tls is not None and not url.startswith("wss://"):
+            raise Impossible(f"`ssl` is for wss://. Given: {url}")
         self._core = core
         self._url = url
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._patience = patience
+        # Left out it means those whom the system trusts; None means something else.
+        self._trust: dict[str, Any] = {} if tls is None else {"ssl": tls}
         self._events: deque[Any] = deque()
         # Set when anything changed that somebody may wait for.
         self._changed = asyncio.Condition()
@@ -153,11 +158,13 @@ class Link:
         silence = self._patience.silence
         try:
             return await connect(self._url, additional_headers=self._headers, open_timeout=self._patience.connect, ping_interval=silence / 3,
-                                 ping_timeout=silence, compression=None, max_size=16 * 1024 * 1024, close_timeout=1)
+                                 ping_timeout=silence, compression=None, max_size=16 * 1024 * 1024, close_timeout=1, **self._trust)
         except InvalidStatus as error:
             raise _refused(error.response.status_code, error.response.headers, error.response.body) from None
         except InvalidURI as error:
             raise Break.protocol(str(error)) from None
+        except ssl.SSLCertVerificationError as error:
+            raise Break.untrusted(str(error)) from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, ConnectionClosed) as error:
             raise Break(f"cannot connect: {error or type(error).__name__}") from None
 

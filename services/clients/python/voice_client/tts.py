@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any
 
@@ -24,16 +25,21 @@ __all__ = ["speak", "connect", "Speech", "SpeechEvent", "Started", "SpeechResume
 _LATE_S = 0.25
 
 
-def speak(url: str, text: str, *, api_key: str | None = None, patience: Patience = Patience(), **options: Any) -> Speech:
-    """Speaks a text that is all there. ``options`` are those of the protocol: ``voice_id="ann"``, ``sample_rate=16000``."""
+def speak(url: str, text: str, *, api_key: str | None = None, patience: Patience = Patience(), ssl: SSLContext | None = None,
+          **options: Any) -> Speech:
+    """Speaks a text that is all there. ``options`` are those of the protocol: ``voice_id="ann"``, ``sample_rate=16000``.
+
+    ``ssl`` says whom to trust behind ``wss://``, if not those whom the system trusts.
+    """
     core = Speaking(options, text)
-    return Speech(core, Link(core, url, api_key, patience))
+    return Speech(core, Link(core, url, api_key, patience, ssl))
 
 
-def connect(url: str, *, api_key: str | None = None, patience: Patience = Patience(), **options: Any) -> Speech:
+def connect(url: str, *, api_key: str | None = None, patience: Patience = Patience(), ssl: SSLContext | None = None,
+            **options: Any) -> Speech:
     """Speaks a text that is still being written: ``push`` it and ``end`` it. Connects at once, so that the first word need not wait."""
     core = Speaking(options)
-    return Speech(core, Link(core, url, api_key, patience))
+    return Speech(core, Link(core, url, api_key, patience, ssl))
 
 
 class Speech:

@@ -50,6 +50,9 @@ pub struct Options {
     pub api_key: Option<String>,
     /// How long to bear a server that does not answer.
     pub patience: Patience,
+    /// For `wss://`: whom to trust, if not those whom the system trusts. [`tls::trusting`](crate::tls::trusting) makes one.
+    #[cfg(feature = "tls")]
+    pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
     /// Audio that is kept until it is answered for. It has to hold the longest turn; when it is full, [`Sender::send`] waits.
     pub max_kept: Duration,
 }
@@ -60,6 +63,8 @@ impl Default for Options {
             config: StreamConfig::default(),
             api_key: None,
             patience: Patience::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             max_kept: Duration::from_mins(4),
         }
     }
@@ -144,6 +149,8 @@ pub struct Events {
 pub async fn open(url: &str, options: Options) -> Result<(Sender, Events), Error> {
     let listening = core::Listening::new(options.config, options.max_kept)?;
     let request = crate::socket::Request::new(url, options.api_key)?;
+    #[cfg(feature = "tls")]
+    let request = request.trusting(options.tls);
     // Full: `send` waits.
     let (commands, taken) = mpsc::channel(16);
     // Full: the socket is not read.

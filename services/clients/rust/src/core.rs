@@ -26,6 +26,12 @@ pub(crate) enum Break {
     Closed { code: u16, reason: String },
     /// The server said what it may not.
     Protocol(String),
+    /// Somebody else seems to answer, or nobody vouches for who does.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "there are no certificates")
+    )]
+    Untrusted(String),
 }
 
 impl Break {
@@ -55,6 +61,7 @@ impl Break {
                 })
             }
             Break::Protocol(what) => Some(Error::Protocol(what.clone())),
+            Break::Untrusted(what) => Some(Error::Impossible(what.clone())),
         }
     }
 
@@ -62,7 +69,11 @@ impl Break {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Break::Refused { retry_after, .. } => *retry_after,
-            Break::Lost(_) | Break::Said { .. } | Break::Closed { .. } | Break::Protocol(_) => None,
+            Break::Lost(_)
+            | Break::Said { .. }
+            | Break::Closed { .. }
+            | Break::Protocol(_)
+            | Break::Untrusted(_) => None,
         }
     }
 }
@@ -70,7 +81,7 @@ impl Break {
 impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Break::Lost(what) | Break::Protocol(what) => f.write_str(what),
+            Break::Lost(what) | Break::Protocol(what) | Break::Untrusted(what) => f.write_str(what),
             Break::Refused {
                 status,
                 code,

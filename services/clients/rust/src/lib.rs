@@ -21,6 +21,8 @@ mod core;
 mod drive;
 mod retry;
 mod socket;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod tts;
 
 pub use retry::Patience;

@@ -1,5 +1,7 @@
 //! EDGE: one connection, made or refused.
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -19,6 +21,8 @@ pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(crate) struct Request {
     url: String,
     authorization: Option<HeaderValue>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Request {
@@ -37,9 +41,17 @@ impl Request {
         let request = Request {
             url: url.to_owned(),
             authorization: api_key.map(header).transpose()?,
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         request.build()?;
         Ok(request)
+    }
+
+    /// With whom to speak, if not those whom the system trusts.
+    #[cfg(feature = "tls")]
+    pub(crate) fn trusting(self, tls: Option<Arc<rustls::ClientConfig>>) -> Request {
+        Request { tls, ..self }
     }
 
     fn build(&self) -> Result<handshake::client::Request, Error> {
@@ -61,7 +73,15 @@ impl Request {
         let request = self
             .build()
             .map_err(|error| Break::Protocol(error.to_string()))?;
+        #[cfg(not(feature = "tls"))]
         let connecting = tokio_tungstenite::connect_async_with_config(request, None, true);
+        #[cfg(feature = "tls")]
+        let connecting = tokio_tungstenite::connect_async_tls_with_config(
+            request,
+            None,
+            true,
+            self.tls.clone().map(tokio_tungstenite::Connector::Rustls),
+        );
         match timeout(patience, connecting).await {
             Err(_) => Err(Break::Lost("no connection in time".to_owned())),
             Ok(Ok((socket, _))) => Ok(socket),
@@ -76,9 +96,20 @@ impl Request {
             Ok(Err(SocketError::Url(UrlError::TlsFeatureNotEnabled))) => Err(Break::Protocol(
                 "this client was built without its feature `tls`".to_owned(),
             )),
+            #[cfg(feature = "tls")]
+            Ok(Err(SocketError::Io(error))) if is_untrusted(&error) => {
+                Err(Break::Untrusted(format!("cannot connect: {error}")))
+            }
             Ok(Err(error)) => Err(Break::Lost(format!("cannot connect: {error}"))),
         }
     }
+}
+
+/// Whether a certificate was refused, which no other attempt would change.
+#[cfg(feature = "tls")]
+fn is_untrusted(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|it| it.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// What an answer says that is no upgrade. Balancers answer in their own words.

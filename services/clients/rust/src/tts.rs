@@ -51,6 +51,9 @@ pub struct Options {
     pub api_key: Option<String>,
     /// How long to bear a server that does not answer.
     pub patience: Patience,
+    /// For `wss://`: whom to trust, if not those whom the system trusts. [`tls::trusting`](crate::tls::trusting) makes one.
+    #[cfg(feature = "tls")]
+    pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
 }
 
 /// What a speech tells.
@@ -163,6 +166,8 @@ pub fn open(url: &str, options: Options) -> Result<(Text, Speech), Error> {
 
 fn start(url: &str, speaking: core::Speaking, options: Options) -> Result<(Text, Speech), Error> {
     let request = crate::socket::Request::new(url, options.api_key)?;
+    #[cfg(feature = "tls")]
+    let request = request.trusting(options.tls);
     // Full: `push` waits.
     let (commands, taken) = mpsc::channel(64);
     // Full: the socket is not read, and the server pauses.
