@@ -144,9 +144,10 @@ check_fuzz_targets() {
     done
 }
 
-# The soak loads the servers with a tool that nobody needs for trying them, so that quickstart does not build it.
+# What loads the servers in the soak, and the Rust client with TLS: nobody needs them for trying the servers, so that quickstart does
+# not build them.
 test_cluster() { # pattern of the files, options
-    cargo build --release "${locked[@]}" -p loadgen &&
+    cargo build --release "${locked[@]}" -p loadgen -p voice-client --features voice-client/tls --bin loadgen --example hear_and_say &&
         "$python" -m unittest discover -s tests/cluster -p "$@"
 }
 

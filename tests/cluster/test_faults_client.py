@@ -16,13 +16,17 @@ if importlib.util.find_spec("websockets") is None:
     sys.path.append(str(ROOT / ".native/python"))
 
 
-def setUpModule():
-    need_everything()
+def need_websockets():
     if importlib.util.find_spec("websockets") is None:
         message = "websockets is not installed: scripts/setup.sh --tests"
         if os.environ.get("CI") == "true":
             raise AssertionError(message)
         raise unittest.SkipTest(message)
+
+
+def setUpModule():
+    need_everything()
+    need_websockets()
 
 
 class Client(unittest.IsolatedAsyncioTestCase):
