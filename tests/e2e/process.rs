@@ -163,11 +163,10 @@ fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
     // A damaged one.
     fs::create_dir_all(at("bare/models")).unwrap();
     fs::write(at("bare/models/silero_vad.onnx"), b"not a model").unwrap();
-    std::os::unix::fs::symlink(
-        native.join("models/smart-turn-v3.2-cpu.onnx"),
-        at("bare/models/smart-turn-v3.2-cpu.onnx"),
-    )
-    .unwrap();
+    for name in ["silero_vad_file.onnx", "smart-turn-v3.2-cpu.onnx"] {
+        let sound = native.join("models").join(name);
+        std::os::unix::fs::symlink(sound, at("bare/models").join(name)).unwrap();
+    }
     PROGRAM.fails(&[port[0], port[1], port[2], &home], 1, &["silero_vad.onnx"]);
 }
 

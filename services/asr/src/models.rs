@@ -10,6 +10,7 @@ pub mod onnx;
 #[cfg(feature = "scripted")]
 pub mod scripted;
 pub mod silero;
+pub mod silero_file;
 pub mod smart_turn;
 pub mod upload;
 pub mod whisper;
@@ -29,6 +30,7 @@ use chassis::home::{Home, HomeError};
 
 use self::onnx::{BadLibrary, RunError};
 use self::silero::{Memory, Silero};
+use self::silero_file::SileroFile;
 use self::smart_turn::SmartTurn;
 use self::upload::{Decoder, Upload};
 use self::whisper::WhisperModel;
@@ -42,6 +44,7 @@ use crate::settings::{ComputeType, Device, Settings, WindowChoice};
 /// Whisper is told apart in logs and metrics by these names; so are the others.
 const RECOGNIZER: &str = "whisper";
 const DETECTOR: &str = "silero";
+const FILE_DETECTOR: &str = "silero-file";
 const JUDGE: &str = "smart-turn";
 const DECODER: &str = "decoder";
 
@@ -49,6 +52,8 @@ const DECODER: &str = "decoder";
 const MAX_USEFUL_THREADS: usize = 8;
 /// Uploads that may wait to be decoded, each with its bytes.
 const DECODER_PLACES: usize = 64;
+/// Files that may wait until their speech is found.
+const FILE_DETECTOR_PLACES: usize = 64;
 /// Turns that may wait for their verdict.
 const JUDGE_PLACES: usize = 1_024;
 /// A lane that waited this long is served as the next one up.
@@ -66,6 +71,7 @@ const NICENESS: i32 = 5;
 pub type Hearing = Memory;
 
 type Detector = Batcher<silero::Input, silero::Output, RunError>;
+type FileDetector = Batcher<silero_file::Input, silero_file::Output, RunError>;
 type Judge = Batcher<Arc<[f32]>, f32, RunError>;
 type Uploads = Batcher<Upload, Clip, DecodeError>;
 
@@ -75,6 +81,7 @@ pub struct Models {
     pub recognizer: Recognizer,
     served: Arc<Served>,
     detector: Detector,
+    file_detector: FileDetector,
     judge: Judge,
     uploads: Uploads,
 }
@@ -123,6 +130,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     let home = Home::of_process(settings.home.as_deref())?;
     onnx::load_runtime(&home.onnx_runtime())?;
     let silero_file = home.model_file("silero_vad.onnx")?;
+    let silero_for_files = home.model_file("silero_vad_file.onnx")?;
     let judge_file = home.model_file("smart-turn-v3.2-cpu.onnx")?;
     let files = catalog::files(&settings.model.name, &home);
     let card = Arc::new(ModelCard::read(&files)?);
@@ -147,6 +155,14 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
         families.model(DETECTOR),
         move |_| Ok(Silero::load(&silero_file)?),
     );
+    let (file_detector, file_detector_workers) = batcher::spawn(
+        file_detector_batching(settings),
+        families.model(FILE_DETECTOR),
+        move |_| {
+            yield_to_listening();
+            Ok(SileroFile::load(&silero_for_files)?)
+        },
+    );
     let (judge, judge_workers) =
         batcher::spawn(judge_batching(settings), families.model(JUDGE), move |_| {
             yield_to_listening();
@@ -157,12 +173,14 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
         recognizer: Recognizer::new(whisper, card),
         served: Arc::new(served),
         detector,
+        file_detector,
         judge,
         uploads,
     };
     let workers = vec![
         whisper_workers,
         detector_workers,
+        file_detector_workers,
         judge_workers,
         upload_workers,
     ];
@@ -200,6 +218,16 @@ fn detector_batching(settings: &Settings) -> batcher::Settings {
         DETECTOR,
         places,
         settings.vad.max_batch,
+        settings.vad.workers,
+    )
+}
+
+fn file_detector_batching(settings: &Settings) -> batcher::Settings {
+    // A recording shares no run with another, so a call of several would only make the first wait for the last.
+    batching(
+        FILE_DETECTOR,
+        FILE_DETECTOR_PLACES,
+        NonZeroUsize::MIN,
         settings.vad.workers,
     )
 }
@@ -350,6 +378,19 @@ impl Models {
         }
     }
 
+    /// The probability of speech in each frame of the next piece of a recording, and what is remembered after it.
+    ///
+    /// # Errors
+    /// The detector is busy or failed.
+    pub async fn hear_recording(
+        &self,
+        input: silero_file::Input,
+    ) -> Result<silero_file::Output, AsrError> {
+        const NAME: &str = "speech detector of files";
+        let answer = submit(&self.file_detector, NAME, Job::new(Lane::Background, input))?;
+        answer.await.map_err(|it| failed(NAME, it))
+    }
+
     /// The probability that the turn in `clip` is over, if a model has time for it before the deadline.
     pub fn judge(
         &self,
@@ -391,13 +432,7 @@ impl Models {
 
     /// What waits for all models together.
     pub fn n_waiting(&self) -> usize {
-        let loads = [
-            self.recognizer.load(),
-            self.detector.load(),
-            self.judge.load(),
-            self.uploads.load(),
-        ];
-        loads
+        self.loads()
             .iter()
             .map(|it| it.urgent.waiting + it.normal.waiting + it.background.waiting)
             .sum()
@@ -405,15 +440,19 @@ impl Models {
 
     /// Whether no model has anything to do.
     pub fn is_idle(&self) -> bool {
-        let loads = [
-            self.recognizer.load(),
-            self.detector.load(),
-            self.judge.load(),
-            self.uploads.load(),
-        ];
-        loads
+        self.loads()
             .iter()
             .all(|it| it.urgent.held + it.normal.held + it.background.held == 0)
+    }
+
+    fn loads(&self) -> [batcher::Load; 5] {
+        [
+            self.recognizer.load(),
+            self.detector.load(),
+            self.file_detector.load(),
+            self.judge.load(),
+            self.uploads.load(),
+        ]
     }
 }
 

@@ -1,9 +1,9 @@
 //! A clip in, its transcript out: the sequential algorithm over a model that other clips share.
 //!
 //! ```text
-//! transcribe ─► features ─► [window ─► attempt ─► good? ─► segments, next window] ─► transcript
-//!                 (own        ▲          │ queue     │ no: the next temperature, as a job of its own
-//!                 thread)     └──────────┴───────────┘
+//! prepare ─► features ─► [window ─► attempt ─► good? ─► segments, next window] ─► transcript
+//!              (own        ▲          │ queue     │ no: the next temperature, as a job of its own
+//!              thread)     └──────────┴───────────┘
 //! ```
 //!
 //! Each window is one job, so windows of many clips share calls, and only a window that failed is decoded again.
@@ -70,6 +70,13 @@ pub struct LanguageScore {
     pub probability: f32,
 }
 
+/// A clip made ready for the model: what is done before there is a place in its queue.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    features: Arc<Features>,
+    duration_s: f64,
+}
+
 /// A loaded model that transcribes clips. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Recognizer {
@@ -120,6 +127,36 @@ impl Recognizer {
         self.whisper.load()
     }
 
+    /// Makes one clip ready: mono, 16 kHz.
+    ///
+    /// Off the caller's thread: a minute of audio takes longer than a socket's thread may be held.
+    ///
+    /// # Errors
+    /// If the computation panicked.
+    pub async fn prepare(&self, clip: Arc<[f32]>) -> Result<Prepared, RecognizeError> {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a sample count is far below 2^52"
+        )]
+        let duration_s = clip.len() as f64 / RATE_HZ;
+        let log_mel = Arc::clone(&self.log_mel);
+        let computed = tokio::task::spawn_blocking(move || {
+            let mut features = Features::default();
+            SCRATCH.with_borrow_mut(|scratch| log_mel.whisper(&clip, scratch, &mut features));
+            Arc::new(features)
+        });
+        let features = computed
+            .await
+            .map_err(|_panicked| RecognizeError::Features)?;
+        Ok(Prepared {
+            features,
+            duration_s,
+        })
+    }
+
     /// Transcribes one clip: mono, 16 kHz.
     ///
     /// # Errors
@@ -131,15 +168,25 @@ impl Recognizer {
         lane: Lane,
     ) -> Result<Transcript, RecognizeError> {
         check(options)?;
+        self.asked_language(options)?;
+        let prepared = self.prepare(clip).await?;
+        self.transcribe_prepared(&prepared, options, lane).await
+    }
+
+    /// Transcribes a clip that was made ready before. It may be asked for again, when the queue was full.
+    ///
+    /// # Errors
+    /// As for [`transcribe`](Recognizer::transcribe).
+    pub async fn transcribe_prepared(
+        &self,
+        clip: &Prepared,
+        options: &Options,
+        lane: Lane,
+    ) -> Result<Transcript, RecognizeError> {
+        check(options)?;
         let asked = self.asked_language(options)?;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a sample count is far below 2^52"
-        )]
-        let duration_s = clip.len() as f64 / RATE_HZ;
-        let features = self.features(clip).await?;
         let mut run = self.run(options, lane, asked);
-        let mut sequence = Sequence::new(options, &self.card, features);
+        let mut sequence = Sequence::new(options, &self.card, Arc::clone(&clip.features));
         if asked == Language::Detect && !sequence.first_window_tells_language() {
             run.settle_language(&sequence).await?;
         }
@@ -150,26 +197,26 @@ impl Recognizer {
                 None => sequence.skip(&window),
             }
         }
-        let (segments, n_silent_windows) = sequence.finish(duration_s);
+        let (segments, n_silent_windows) = sequence.finish(clip.duration_s);
         let score = run.score();
         Ok(Transcript {
             segments,
             language: score.code.to_owned(),
             language_probability: score.probability,
-            duration_s,
+            duration_s: clip.duration_s,
             n_fallback_windows: run.n_fallback_windows,
             n_silent_windows,
         })
     }
 
-    /// The language of a clip, as [`transcribe`](Recognizer::transcribe) finds it before it begins. `None` if it was given or
+    /// The language of a clip, as [`transcribe_prepared`](Recognizer::transcribe_prepared) finds it before it begins. `None` if it was given or
     /// is the model's only one.
     ///
     /// # Errors
     /// As there.
     pub async fn settle_language(
         &self,
-        clip: Arc<[f32]>,
+        clip: &Prepared,
         options: &Options,
         lane: Lane,
     ) -> Result<Option<LanguageScore>, RecognizeError> {
@@ -178,7 +225,7 @@ impl Recognizer {
         if asked != Language::Detect {
             return Ok(None);
         }
-        let features = self.features(clip).await?;
+        let features = Arc::clone(&clip.features);
         let mut run = self.run(options, lane, asked);
         run.settle_language(&Sequence::new(options, &self.card, features))
             .await?;
@@ -215,7 +262,7 @@ impl Recognizer {
         if !self.card.tokenizer.is_multilingual() {
             return Ok(vec![ENGLISH]);
         }
-        let features = self.features(clip).await?;
+        let features = self.prepare(clip).await?.features;
         let sequence = Sequence::new(options, &self.card, features);
         let Some(window) = sequence.language_window(0) else {
             return Ok(Vec::new());
@@ -243,20 +290,6 @@ impl Recognizer {
             replaces: options.replaces,
         };
         Ok(self.whisper.submit(job)?.await?)
-    }
-
-    /// Off the caller's thread: a minute of audio takes longer than a socket's thread may be held.
-    async fn features(&self, clip: Arc<[f32]>) -> Result<Arc<Features>, RecognizeError> {
-        thread_local! {
-            static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
-        }
-        let log_mel = Arc::clone(&self.log_mel);
-        let computed = tokio::task::spawn_blocking(move || {
-            let mut features = Features::default();
-            SCRATCH.with_borrow_mut(|scratch| log_mel.whisper(&clip, scratch, &mut features));
-            Arc::new(features)
-        });
-        computed.await.map_err(|_panicked| RecognizeError::Features)
     }
 
     fn asked_language(&self, options: &Options) -> Result<Language, RecognizeError> {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use asr::models::onnx::{self, OpenError};
 use asr::models::silero::{self, Memory, Silero};
+use asr::models::silero_file::{self, SileroFile};
 use asr::models::smart_turn::SmartTurn;
 use asr::transcript::{Segment, Word};
 use asr::windows::{self, FRAME, Restore, SpeechOptions};
@@ -120,22 +121,15 @@ fn check_near(name: &str, found: &[f32], expected: &[f32]) {
 
 #[test]
 fn recordings_are_heard_as_faster_whisper_hears_them() {
+    let mut silero = SileroFile::load(&model("silero_vad_file.onnx")).unwrap();
     let recordings: Vec<Recording> = golden("vad.json");
-    // All in one call, though their lengths differ.
-    let frames = |it: &Recording| windows::frames(&it.audio());
-    let inputs: Vec<_> = recordings
-        .iter()
-        .map(|it| silero::Input {
-            memory: Memory::of_recording(),
-            frames: frames(it),
-        })
-        .collect();
-    let outputs = silero().run(&inputs).unwrap();
-    for (recording, output) in recordings.iter().zip(&outputs) {
-        let Recording {
-            name, n_samples, ..
-        } = recording;
-        check_near(name, &output.probabilities, &recording.probabilities);
+    for recording in &recordings {
+        let frames = windows::frames(&recording.audio());
+        // At once, and in pieces between which other recordings are heard.
+        let whole = in_pieces(&mut silero, &frames, usize::MAX);
+        let cut = in_pieces(&mut silero, &frames, 7);
+        check_near(&recording.name, &cut, &whole);
+        check_near(&recording.name, &whole, &recording.probabilities);
         for (options, expected) in [
             (SpeechOptions::sequential(), &recording.sequential),
             (
@@ -143,9 +137,47 @@ fn recordings_are_heard_as_faster_whisper_hears_them() {
                 &recording.batched,
             ),
         ] {
-            let found = windows::speech(&output.probabilities, *n_samples, &options);
-            assert_eq!(found, ranges(expected), "{name}, {options:?}");
+            let found = windows::speech(&whole, recording.n_samples, &options);
+            assert_eq!(found, ranges(expected), "{}, {options:?}", recording.name);
         }
+    }
+}
+
+fn in_pieces(silero: &mut SileroFile, frames: &[f32], n_frames: usize) -> Vec<f32> {
+    let mut memory = silero_file::Memory::default();
+    let mut heard = Vec::new();
+    for some in frames.chunks(n_frames.saturating_mul(FRAME)) {
+        let other = silero_file::Input {
+            memory: silero_file::Memory::default(),
+            frames: noise(3 * FRAME, 4),
+        };
+        let job = silero_file::Input {
+            memory,
+            frames: some.to_vec(),
+        };
+        let [_, output] = silero.run(&[other, job]).unwrap().try_into().unwrap();
+        heard.extend(output.probabilities);
+        memory = output.memory;
+    }
+    heard
+}
+
+/// The model for streams is the same network in another form.
+#[test]
+fn a_stream_is_heard_as_a_recording_is() {
+    let recordings: Vec<Recording> = golden("vad.json");
+    // All in one call, though their lengths differ.
+    let inputs = recordings.iter().map(|it| silero::Input {
+        memory: Memory::never_renewed(),
+        frames: windows::frames(&it.audio()),
+    });
+    let outputs = silero().run(&inputs.collect::<Vec<_>>()).unwrap();
+    for (recording, output) in recordings.iter().zip(&outputs) {
+        check_near(
+            &recording.name,
+            &output.probabilities,
+            &recording.probabilities,
+        );
     }
 }
 
@@ -155,7 +187,7 @@ fn streams_are_heard_as_pipecat_hears_them() {
     let recordings: Vec<Recording> = golden("vad.json");
     for recording in recordings.iter().filter(|it| !it.stream.is_empty()) {
         let audio = recording.audio();
-        let mut memory = Memory::of_recording();
+        let mut memory = Memory::never_renewed();
         let mut neighbour = Memory::of_stream();
         let mut heard = Vec::new();
         let mut at = 0;
@@ -204,7 +236,7 @@ fn a_stream_hears_speech_after_a_long_quiet() {
     let rested = hear(Memory::of_stream(), &quiet).memory;
     assert_eq!(n_voiced(&hear(rested, speech)), n_voiced(&fresh));
     // This is what it is for. If a later model can do without, so can we.
-    let worn = hear(Memory::of_recording(), &quiet).memory;
+    let worn = hear(Memory::never_renewed(), &quiet).memory;
     assert_eq!(n_voiced(&hear(worn, speech)), 0);
 }
 
@@ -235,7 +267,7 @@ fn memory_is_made_new_in_a_long_quiet_only() {
     let speech = &fixture("held_ked_136")[..80 * FRAME];
     let (streamed, recorded) = (
         hear(Memory::of_stream(), speech),
-        hear(Memory::of_recording(), speech),
+        hear(Memory::never_renewed(), speech),
     );
     check_near("speech", &streamed.probabilities, &recorded.probabilities);
 }
@@ -248,6 +280,15 @@ fn samples_that_are_no_frame_are_refused() {
     };
     let error = silero().run(&[input]).unwrap_err().to_string();
     assert_eq!(error, "513 samples are not whole frames");
+    let mut of_files = SileroFile::load(&model("silero_vad_file.onnx")).unwrap();
+    for n_samples in [0, 1, 511, 513] {
+        let input = silero_file::Input {
+            memory: silero_file::Memory::default(),
+            frames: vec![0.0; n_samples],
+        };
+        let error = of_files.run(&[input]).unwrap_err().to_string();
+        assert_eq!(error, format!("{n_samples} samples are not whole frames"));
+    }
 }
 
 #[derive(Deserialize)]
@@ -430,6 +471,11 @@ fn the_wrong_model_is_refused_by_name() {
     let error = Silero::load(&smart_turn).unwrap_err().to_string();
     assert!(
         error.contains("smart-turn-v3.2-cpu.onnx") && error.contains("no input `input`"),
+        "{error}"
+    );
+    let error = SileroFile::load(&silero).unwrap_err().to_string();
+    assert!(
+        error.contains("silero_vad.onnx") && error.contains("no input `h`"),
         "{error}"
     );
     let error = SmartTurn::load(&silero, 1).unwrap_err().to_string();

@@ -19,7 +19,7 @@ use super::whisper::demo;
 use super::whisper::fallback::{Metrics, Verdict};
 use super::whisper::item::{Attempt, Heard, Input, Key, ModelError, Work, Written};
 use super::whisper::load::ModelCard;
-use super::{Models, ModelsError, Running, Served, silero};
+use super::{Models, ModelsError, Running, Served, silero, silero_file};
 use crate::recognizer::{Recognizer, Window};
 use crate::settings::Settings;
 
@@ -91,6 +91,15 @@ pub fn start(
             })
         },
     );
+    let (file_detector, file_detector_workers) = batcher::spawn(
+        super::file_detector_batching(settings),
+        families.model(super::FILE_DETECTOR),
+        move |_| {
+            Ok(ScriptedFileDetector {
+                delay: script.detector_delay,
+            })
+        },
+    );
     let (judge, judge_workers) = batcher::spawn(
         super::judge_batching(settings),
         families.model(super::JUDGE),
@@ -106,6 +115,7 @@ pub fn start(
         recognizer,
         served: Arc::new(served),
         detector,
+        file_detector,
         judge,
         uploads,
     };
@@ -115,6 +125,7 @@ pub fn start(
             workers: vec![
                 whisper_workers,
                 detector_workers,
+                file_detector_workers,
                 judge_workers,
                 upload_workers,
             ],
@@ -227,6 +238,18 @@ impl Model for ScriptedWhisper {
     }
 }
 
+/// Speech is what is loud.
+fn heard(frames: &[f32]) -> Vec<f32> {
+    let loud = |frame: &[f32]| {
+        if frame.iter().any(|it| LOUD < it.abs()) {
+            0.95
+        } else {
+            0.02
+        }
+    };
+    frames.chunks(silero::FRAME).map(loud).collect()
+}
+
 struct ScriptedDetector {
     delay: Duration,
 }
@@ -241,15 +264,34 @@ impl Model for ScriptedDetector {
 
     fn run(&mut self, batch: &[silero::Input]) -> Result<Vec<silero::Output>, RunError> {
         take(self.delay);
-        let loud = |frame: &[f32]| {
-            if frame.iter().any(|it| LOUD < it.abs()) {
-                0.95
-            } else {
-                0.02
-            }
-        };
         let answer = |it: &silero::Input| silero::Output {
-            probabilities: it.frames.chunks(silero::FRAME).map(loud).collect(),
+            probabilities: heard(&it.frames),
+            memory: it.memory.clone(),
+        };
+        Ok(batch.iter().map(answer).collect())
+    }
+
+    fn self_test(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
+}
+
+struct ScriptedFileDetector {
+    delay: Duration,
+}
+
+impl Model for ScriptedFileDetector {
+    type Input = silero_file::Input;
+    type Output = silero_file::Output;
+    type Error = RunError;
+    type Key = ();
+
+    fn key(_input: &silero_file::Input) {}
+
+    fn run(&mut self, batch: &[silero_file::Input]) -> Result<Vec<silero_file::Output>, RunError> {
+        take(self.delay);
+        let answer = |it: &silero_file::Input| silero_file::Output {
+            probabilities: heard(&it.frames),
             memory: it.memory.clone(),
         };
         Ok(batch.iter().map(answer).collect())

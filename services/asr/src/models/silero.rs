@@ -1,4 +1,4 @@
-//! Silero VAD v6: frames of 32 ms and a stream's memory in, a probability of speech for each frame and the next memory out.
+//! Silero VAD v6 for streams: frames of 32 ms and a stream's memory in, a probability of speech for each frame and the next memory out.
 //!
 //! Invariants:
 //! - The recurrent state is a value that travels with the job, so any worker may serve any stream.
@@ -16,14 +16,11 @@ use super::onnx::{self, OpenError, Port, RunError};
 
 /// Samples of a frame: 32 ms at 16 kHz.
 pub const FRAME: usize = 512;
-/// Frames that one job should bring at most. A call takes as long as its longest job, and others wait for it.
-pub const MAX_FRAMES: usize = 256;
-
 /// Samples of the frame before that are heard again: v5 and later were trained with them.
-const CONTEXT: usize = 64;
-const HEARD: usize = CONTEXT + FRAME;
+pub(super) const CONTEXT: usize = 64;
+pub(super) const HEARD: usize = CONTEXT + FRAME;
 /// Width of each of the two halves of the recurrent state.
-const WIDTH: usize = 128;
+pub(super) const WIDTH: usize = 128;
 
 /// Quiet wears the memory of the model down: after two minutes of digital silence it hears nothing in a telephone recording of which
 /// it hears 56 frames otherwise, and after a minute of noise 39. pipecat makes the memory new every 2 s, when it is quiet.
@@ -83,12 +80,12 @@ impl Memory {
     pub fn of_stream() -> Memory {
         Memory {
             refreshes: true,
-            ..Memory::of_recording()
+            ..Memory::never_renewed()
         }
     }
 
-    /// Of one recording, as faster-whisper treats it: never made new.
-    pub fn of_recording() -> Memory {
+    /// Of a stream that is over soon: never made new, as Silero's own examples have it.
+    pub fn never_renewed() -> Memory {
         let cells = Cells {
             context: [0.0; CONTEXT],
             state: [[0.0; WIDTH]; 2],

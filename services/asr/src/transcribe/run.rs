@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use audio::container::Clip;
 use batcher::{Lane, SubmitError};
+use futures_util::future::{self, TryFutureExt as _};
 use futures_util::stream::{self, LocalBoxStream};
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use wire::asr::DetectedSpeech;
 
 use crate::app::App;
 use crate::error::AsrError;
-use crate::models::Hearing;
-use crate::recognizer::{LanguageScore, Options, RecognizeError, Window};
+use crate::models::silero_file::{Input, MAX_FRAMES, Memory};
+use crate::recognizer::{LanguageScore, Options, Prepared, RecognizeError, Window};
 use crate::session::RATE_HZ;
 use crate::transcript::{Segment, Transcript};
 use crate::windows::{self, FRAME, Gathered, Restore, SpeechOptions};
@@ -29,8 +30,6 @@ const WINDOW: Duration = Duration::from_secs(30);
 const SHORT_WINDOW: Duration = Duration::from_secs(8);
 /// What Smart Turn hears at most, in samples.
 const JUDGED: usize = 8 * 16_000;
-/// Frames of one VAD job: eight seconds of audio, so that no stream waits long behind it.
-const FRAMES_PER_JOB: usize = crate::models::silero::MAX_FRAMES;
 /// A file that finds no place asks again after so long. Its client waits anyway.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -67,12 +66,28 @@ struct Piece {
     part: Option<(Gathered, Arc<Restore>)>,
 }
 
+/// A clip that waits only for the recogniser.
+struct PreparedPiece {
+    clip: Prepared,
+    part: Option<(Gathered, Arc<Restore>)>,
+}
+
+/// What is still to be done for a clip.
+enum Work {
+    Prepared(PreparedPiece),
+    Waiting(Piece),
+}
+
 impl Piece {
-    fn clip(&self) -> Arc<[f32]> {
-        match &self.part {
+    async fn prepare(self, app: &App) -> Result<PreparedPiece, RecognizeError> {
+        let clip = match &self.part {
             Some((gathered, _)) => gathered.clip(&self.samples).into(),
-            None => Arc::clone(&self.samples),
-        }
+            None => self.samples,
+        };
+        Ok(PreparedPiece {
+            clip: app.models.recognizer.prepare(clip).await?,
+            part: self.part,
+        })
     }
 }
 
@@ -135,62 +150,67 @@ async fn pieces(app: &App, samples: &Arc<[f32]>, plan: &Plan) -> Result<Vec<Piec
 
 fn clips(
     app: Arc<App>,
-    pieces: Vec<Piece>,
+    mut pieces: Vec<Piece>,
     options: Options,
 ) -> LocalBoxStream<'static, Result<Transcript, AsrError>> {
     let n_parallel = app.settings.files.parallel_clips.get();
-    let detects = options.language.is_none() && app.models.served().multilingual;
-    let app_there = Arc::clone(&app);
-    let one = move |piece: Piece, options: Options| {
-        let app = Arc::clone(&app);
-        async move { one(&app, piece, &options).await }
-    };
-    if !detects || pieces.len() < 2 {
-        let clips = stream::iter(pieces).map(move |piece| one(piece, options.clone()));
-        return clips.buffered(n_parallel).boxed_local();
-    }
-    // The first clip settles the language for all, as the reference has it.
+    let detects =
+        options.language.is_none() && app.models.served().multilingual && 1 < pieces.len();
     let all = async move {
-        let score = match settle_language(&app_there, &pieces, &options).await {
-            Ok(score) => score,
-            Err(error) => return stream::iter([Err(error)]).left_stream(),
+        // The first clips are asked for together, or the first call would be of one of them, and the others would wait for it.
+        let later = pieces.split_off(n_parallel.min(pieces.len()));
+        let first = pieces.into_iter().map(|it| it.prepare(&app));
+        let first = future::try_join_all(first).await?;
+        // The first clip settles the language for all, as the reference has it.
+        let score = match first.first() {
+            Some(clip) if detects => settle_language(&app, clip, &options).await?,
+            _ => None,
         };
         let options = Options {
-            language: score.as_ref().map(|it| it.code.to_owned()),
+            language: score
+                .as_ref()
+                .map(|it| it.code.to_owned())
+                .or(options.language),
             ..options
         };
-        let clips = stream::iter(pieces).map(move |piece| one(piece, options.clone()));
-        let clips = clips.buffered(n_parallel).map_ok(move |mut transcript| {
+        let first = stream::iter(first.into_iter().map(Work::Prepared));
+        let later = stream::iter(later.into_iter().map(Work::Waiting));
+        let one = move |work: Work| {
+            let (app, options) = (Arc::clone(&app), options.clone());
+            async move { one(&app, work, &options).await }
+        };
+        let clips = first.chain(later).map(one).buffered(n_parallel);
+        Ok(clips.map_ok(move |mut transcript| {
             if let Some(score) = &score {
                 transcript.language_probability = score.probability;
             }
             transcript
-        });
-        clips.right_stream()
+        }))
     };
-    all.flatten_stream().boxed_local()
+    all.try_flatten_stream().boxed_local()
 }
 
 async fn settle_language(
     app: &App,
-    pieces: &[Piece],
+    first: &PreparedPiece,
     options: &Options,
 ) -> Result<Option<LanguageScore>, AsrError> {
-    let Some(first) = pieces.first() else {
-        return Ok(None);
-    };
-    let (clip, recognizer) = (first.clip(), &app.models.recognizer);
-    let settle = || recognizer.settle_language(Arc::clone(&clip), options, Lane::Background);
+    let recognizer = &app.models.recognizer;
+    let settle = || recognizer.settle_language(&first.clip, options, Lane::Background);
     Ok(patiently(settle).await?)
 }
 
-async fn one(app: &App, piece: Piece, options: &Options) -> Result<Transcript, AsrError> {
-    let (clip, recognizer) = (piece.clip(), &app.models.recognizer);
-    let transcribe = || recognizer.transcribe(Arc::clone(&clip), options, Lane::Background);
+async fn one(app: &App, work: Work, options: &Options) -> Result<Transcript, AsrError> {
+    let PreparedPiece { clip, part } = match work {
+        Work::Prepared(it) => it,
+        Work::Waiting(it) => it.prepare(app).await?,
+    };
+    let recognizer = &app.models.recognizer;
+    let transcribe = || recognizer.transcribe_prepared(&clip, options, Lane::Background);
     let mut transcript = patiently(transcribe).await?;
     app.metrics
         .transcribed(transcript.n_fallback_windows, transcript.n_silent_windows);
-    if let Some((gathered, restore)) = &piece.part {
+    if let Some((gathered, restore)) = &part {
         for segment in &mut transcript.segments {
             later(segment, seconds(gathered.offset));
             restore.segment(segment);
@@ -291,23 +311,23 @@ pub fn add(whole: &mut Transcript, clip: Transcript) {
 /// The detector failed.
 pub async fn hear(app: &App, samples: &[f32]) -> Result<Heard, AsrError> {
     let frames = windows::frames(samples);
-    let mut hearing = Hearing::of_recording();
+    let mut memory = Memory::default();
     let mut probabilities = Vec::with_capacity(frames.len() / FRAME);
-    for some in frames.chunks(FRAMES_PER_JOB * FRAME) {
-        let answer = loop {
-            match app
-                .models
-                .hear(hearing.clone(), some.to_vec(), Lane::Background)
-                .await
-            {
+    for some in frames.chunks(MAX_FRAMES * FRAME) {
+        let output = loop {
+            let input = Input {
+                memory: memory.clone(),
+                frames: some.to_vec(),
+            };
+            match app.models.hear_recording(input).await {
                 Err(AsrError::Busy { .. }) => {
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
                 answer => break answer?,
             }
         };
-        probabilities.extend_from_slice(&answer.0);
-        hearing = answer.1;
+        probabilities.extend(output.probabilities);
+        memory = output.memory;
     }
     Ok(Heard {
         probabilities,
