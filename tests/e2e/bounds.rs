@@ -218,9 +218,10 @@ fn unbroken_speech_is_read_to_its_end_by_the_real_model() {
     run(async {
         let mut client = Client::connect(asr, "").await;
         // Faster than it is spoken, and slow enough that there is time to read while it comes.
-        for some in speech::bytes(&said).chunks(8_000) {
+        for some in speech::bytes(&said).chunks(16_000) {
             client.frames(some, 8_000).await;
-            tokio::time::sleep(Duration::from_millis(40)).await;
+            let read = client.until(|it| matches!(it, ServerMessage::Partial(_)));
+            let _ = tokio::time::timeout(Duration::from_millis(500), read).await;
         }
         let closed = client.finish().await;
         check_promises(&client);
