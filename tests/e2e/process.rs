@@ -165,9 +165,19 @@ fn what_is_missing_or_damaged_is_named_with_the_way_to_mend_it() {
     fs::write(at("bare/models/silero_vad.onnx"), b"not a model").unwrap();
     for name in ["silero_vad_file.onnx", "smart-turn-v3.2-cpu.onnx"] {
         let sound = native.join("models").join(name);
-        std::os::unix::fs::symlink(sound, at("bare/models").join(name)).unwrap();
+        std::os::unix::fs::symlink(sound, at(&format!("bare/models/{name}"))).unwrap();
     }
     PROGRAM.fails(&[port[0], port[1], port[2], &home], 1, &["silero_vad.onnx"]);
+
+    // Another than is served by default.
+    let other = native.join("models/silero_vad_file.onnx");
+    for (file, what) in [
+        ("gone.onnx", "gone.onnx"),
+        (other.to_str().unwrap(), "input_features"),
+    ] {
+        let turn_model = set("vad.turn_model", file);
+        PROGRAM.fails(&[port[0], port[1], port[2], &turn_model], 1, &[file, what]);
+    }
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     onnx::load_runtime(&home.onnx_runtime())?;
     let silero_file = home.model_file("silero_vad.onnx")?;
     let silero_for_files = home.model_file("silero_vad_file.onnx")?;
-    let judge_file = home.model_file("smart-turn-v3.2-cpu.onnx")?;
+    let judge_file = home.model_file(&settings.vad.raw.turn_model)?;
     let files = catalog::files(&settings.model.name, &home);
     let card = Arc::new(ModelCard::read(&files)?);
     let engines = engines(settings);

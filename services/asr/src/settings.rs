@@ -93,6 +93,8 @@ pub struct VadRaw {
     pub max_batch: usize,
     pub workers: usize,
     pub turn_workers: usize,
+    /// Under `models/` of the home folder, or a path.
+    pub turn_model: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -229,6 +231,7 @@ impl Raw {
                 max_batch: 64,
                 workers: 1,
                 turn_workers: 1,
+                turn_model: "smart-turn-v3.2-cpu.onnx".to_owned(),
             },
             stream: StreamRaw {
                 encoding: Encoding::PcmS16le,
