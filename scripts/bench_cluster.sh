@@ -37,7 +37,7 @@ export VOICE_RUN=$PWD/$results/run
 start_cluster() { # instances of each server, services
     scripts/start_all.sh --asr "$1" --tts "$1" --services "$2" --port "$front" --tts-front 18103 --status-port 18180 \
         --asr-port "$asr_port" --tts-port "$tts_port" --asr-set server.max_connections=2000 --tts-set server.max_connections=2000 \
-        --tts-set "voices.store=$VOICE_RUN/voices" --no-limits
+        --tts-set model.queue_places=4000 --tts-set "voices.store=$VOICE_RUN/voices" --no-limits
 }
 
 stop_cluster() {

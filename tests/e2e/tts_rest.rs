@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use asr::models::scripted::Script as HearingScript;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::http::{Answer, client, get, post, send, upload};
+use e2e::http::{Answer, client, get, post, upload};
 use e2e::{Asr, Tts, run};
 use serde_json::{Value, json};
 use tts::models::scripted::Script;
@@ -620,26 +620,26 @@ fn a_full_server_and_a_busy_model_refuse_with_a_time_to_come_back() {
     });
     let tts = Tts::scripted(script, |raw| {
         raw.model.max_batch = 1;
-        raw.model.queue_places = 2;
+        raw.model.max_wait_ms = 100;
     });
     run(async {
         let long = json!({"text": TEXT.repeat(4)}).to_string();
-        let requests: Vec<_> = (0..6)
-            .map(|_| send(client().post(tts.url("/v1/synthesize")).body(long.clone())))
-            .collect();
-        // The clients that got a place are let go after a while.
-        let mut statuses = Vec::new();
-        for request in requests {
-            match tokio::time::timeout(Duration::from_secs(2), request).await {
-                Ok(answer) => {
-                    statuses.push((answer.status, answer.header("retry-after").is_some()))
-                }
-                Err(_) => statuses.push((0, true)),
+        let ask = || client().post(tts.url("/v1/synthesize")).body(long.clone());
+        let first = ask().send().await.unwrap();
+        // One more is let in and waits, which the next is told of.
+        let waits = tokio::spawn(ask().send());
+        let refused = loop {
+            let asked = json!({"text": "me too", "format": "pcm"});
+            let answer = synthesize(&tts, &asked);
+            match tokio::time::timeout(Duration::from_millis(300), answer).await {
+                Ok(answer) if answer.status == 503 => break answer,
+                Ok(answer) => assert_eq!(answer.status, 200, "{}", answer.text()),
+                Err(_is_let_in) => {}
             }
-        }
-        assert!(
-            statuses.iter().all(|it| it.1 || it.0 == 200),
-            "{statuses:?}"
-        );
+        };
+        assert_eq!(refused.code(), "OVERLOADED");
+        assert!(refused.header("retry-after").is_some());
+        waits.abort();
+        drop(first);
     });
 }

@@ -12,7 +12,7 @@
 //! Invariants:
 //! - The chunks of a sentence are its waveform without gap; those of the next sentence come after all of them.
 //! - At most one window of a sentence is with the decoder, while its further tokens are made.
-//! - At most two sentences of a recital are with the language model: the one that is spoken and, once that has its slot, the next.
+//! - At most [`AT_ONCE`] sentences of a recital are with the language model: the one that is spoken and, once that has its slot, the next.
 //! - Dropping it abandons everything: slots are left before the next step, and windows that wait are not decoded.
 //! - Each sentence has exactly one end: a chunk that is its last, or an error. One without tokens has an empty last chunk.
 
@@ -42,6 +42,9 @@ use crate::{
     },
     vocode::{Chunk, Demand, Head, Listener, Policy, Reach, Vocode},
 };
+
+/// Sentences of a [`Recital`] that are with the language model at a time. Each holds a place, and one of the decoder.
+pub const AT_ONCE: usize = 2;
 
 /// How sentences are cut, as far as no request changes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use chassis::settings::Problems;
 
 use super::{Model, PrecisionRaw, Raw, Settings, Speech, Stream, Text, ranges};
 use crate::models::pack::Precision;
+use crate::speaker;
 use crate::voices::VoiceId;
 
 impl Raw {
@@ -58,6 +59,21 @@ impl Raw {
         problems.in_range("model.decoder_threads", raw.decoder_threads, 0..=1_024);
         problems.in_range("model.extractors", raw.extractors, 1..=64);
         problems.in_range("model.max_batch", raw.max_batch, 1..=256);
+        let max_connections = self.server.max_connections;
+        let needed = max_connections.saturating_mul(speaker::AT_ONCE);
+        if raw.queue_places < needed {
+            problems.add(
+                "model.queue_places",
+                format!(
+                    "`model.queue_places` must not be less than {} times `server.max_connections`, or a text that was let in may find no \
+                     place for its next sentence. Given: {} and {max_connections}; set `model.queue_places` to {needed}, or \
+                     `server.max_connections` to {}",
+                    speaker::AT_ONCE,
+                    raw.queue_places,
+                    (raw.queue_places / speaker::AT_ONCE).max(1),
+                ),
+            );
+        }
         if raw.queue_places < raw.max_batch {
             problems.add(
                 "model.queue_places",

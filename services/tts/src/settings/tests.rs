@@ -166,6 +166,30 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
+fn everybody_let_in_finds_a_place_for_two_sentences() {
+    let with = |max_connections: usize, queue_places: usize| {
+        format!(
+            "server:\n  max_connections: {max_connections}\nmodel:\n  queue_places: {queue_places}\n"
+        )
+    };
+    assert_eq!(settings(&with(256, 512)).server.max_connections.get(), 256);
+    let told = problems(&with(300, 512));
+    assert_eq!(told.len(), 1, "{told:?}");
+    for word in [
+        "`model.queue_places`",
+        "`server.max_connections`",
+        "512 and 300",
+        "`model.queue_places` to 600",
+        "`server.max_connections` to 256",
+    ] {
+        assert!(told[0].contains(word), "{word}: {}", told[0]);
+    }
+    // Together with whatever else is wrong.
+    let told = problems(&format!("{}speech:\n  speed: 9\n", with(300, 512)));
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[test]
 fn voices_may_have_any_other_names() {
     let settings = settings(
         "voices:
