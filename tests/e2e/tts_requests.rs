@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::http::get;
+use e2e::http::{client, get, send};
 use e2e::listening::{Listener, check_promises};
 use e2e::{Tts, run};
 use serde_json::json;
@@ -230,6 +230,84 @@ fn who_reads_slowly_is_spoken_to_slowly_and_nobody_else_is() {
         assert!(120.0 < told.complete().total_duration_ms / 1_000.0);
         slow.finish().await;
         check_promises(&slow);
+    });
+}
+
+/// Waits until the language model has not been called for a second.
+async fn still(tts: &Tts) {
+    let n_calls = || async {
+        let metrics = get(&tts.url("/metrics")).await.text();
+        let line = "tts_inference_seconds_count{stage=\"language-model\"}";
+        let count = metrics.lines().find_map(|it| it.strip_prefix(line));
+        count.unwrap_or_else(|| panic!("{metrics}")).to_owned()
+    };
+    let began = Instant::now();
+    let mut before = n_calls().await;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = n_calls().await;
+        if std::mem::replace(&mut before, now) == before {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "still at work");
+    }
+}
+
+#[test]
+fn slow_readers_hold_no_slot_that_others_need() {
+    // About as fast as it is played, so that a reader stops in the middle of a sentence.
+    let script = Script {
+        step_delay: Duration::from_millis(1),
+        ..Script::default()
+    };
+    let tts = Tts::scripted(script, |raw| {
+        raw.server.slow_reader_ms = 600_000;
+        raw.model.max_batch = 2;
+        // Sentences of as many tokens as there may be: the longer one is, the longer it would hold its slot.
+        raw.text.max_sentence_chars = Some(1_000);
+    });
+    run(async {
+        let text = LONG.replace('.', ",").repeat(60);
+        let loud = json!({"encoding":"pcm_f32le","sample_rate":48_000,"format":"pcm","text":text});
+        let mut silent = Vec::new();
+        for n in 0..4 {
+            let mut client = Listener::connect(tts.address, "").await;
+            let loud = json!({"encoding":"pcm_f32le","sample_rate":48_000});
+            client.synthesize(&format!("s{n}"), &text, loud).await;
+            silent.push(client);
+        }
+        let mut bodies = Vec::new();
+        for _ in 0..4 {
+            let request = client().post(tts.url("/v1/synthesize"));
+            let answer = request.body(loud.to_string()).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            bodies.push(answer);
+        }
+        still(&tts).await;
+        // All of them wait in the middle of what they asked for, and nobody else notices.
+        let complete = "outcome=\"complete\"} 0";
+        let metrics = get(&tts.url("/metrics")).await.text();
+        assert_eq!(metrics.matches(complete).count(), 2, "{metrics}");
+        let asked = Instant::now();
+        for n in 0..3 {
+            let mut other = Listener::connect(tts.address, "").await;
+            let told = other.hear("o", "Somebody else.", json!({}));
+            let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+            let told = told.unwrap_or_else(|_| panic!("{n}: the slow ones hold every slot"));
+            told.complete();
+        }
+        let said = json!({"text": "And somebody else.", "format": "pcm"}).to_string();
+        let answer = send(client().post(tts.url("/v1/synthesize")).body(said)).await;
+        assert_eq!(answer.status, 200);
+        assert!(
+            asked.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            asked.elapsed()
+        );
+        // Who reads on hears all of it.
+        let told = silent[0].ended("s0").await;
+        assert!(200.0 < told.complete().total_duration_ms / 1_000.0);
+        drop(bodies);
     });
 }
 

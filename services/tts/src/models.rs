@@ -51,8 +51,6 @@ const MAX_USEFUL_THREADS: usize = 8;
 const RECORDING_PLACES: usize = 64;
 /// A recording that waits longer than this is refused.
 const RECORDING_WAIT: Duration = Duration::from_secs(30);
-/// Tokens that the language model may be ahead of who reads them: four seconds of speech.
-const TOKEN_ROOM: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not zero");
 /// A lane that waited this long is served as the next one up.
 const RAISE_AFTER: Duration = Duration::from_secs(2);
 /// Panics in a row after which a model is taken for broken, and the process with it.
@@ -130,7 +128,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     let metrics = families.steps(LANGUAGE_MODEL);
     let of_language = Arc::clone(&pack);
     let (language_model, language_workers) =
-        batcher::spawn_steps(stepping(settings), metrics, move || {
+        batcher::spawn_steps(stepping(settings, &pack), metrics, move || {
             Ok(LanguageModel::load(&of_language, session(cores.language))?)
         });
     let of_decoder = Arc::clone(&pack);
@@ -206,12 +204,14 @@ fn preparer(settings: &Settings, families: &Families) -> (Recordings, Workers) {
     )
 }
 
-fn stepping(settings: &Settings) -> StepSettings {
+/// A slot whose reader has no room stands still and keeps others out, so there is room for every token of a sentence and for its end:
+/// who reads slowly holds a slot for no longer than anybody else. He is paused by not being given a third sentence.
+fn stepping(settings: &Settings, pack: &Pack) -> StepSettings {
     StepSettings {
         name: LANGUAGE_MODEL,
         places: PerLane::all(settings.model.queue_places.get()),
         slots: settings.model.max_batch,
-        room: TOKEN_ROOM,
+        room: NonZeroUsize::MIN.saturating_add(pack.limits.max_tokens),
         raise_after: RAISE_AFTER,
         max_panics_in_a_row: MAX_PANICS,
     }

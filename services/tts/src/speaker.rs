@@ -6,8 +6,8 @@
 //!             └─ the next: gathers tokens meanwhile └──────────── Listener ◄─────────┘ delivered
 //! ```
 //!
-//! Nothing here runs by itself: whoever awaits [`Recital::next`] or [`Speech::next`] drives it. Who stops asking stops reading tokens,
-//! so after a few more the language model leaves out his slot, and nobody else's.
+//! Nothing here runs by itself: whoever awaits [`Recital::next`] or [`Speech::next`] drives it. Who stops asking stops reading tokens.
+//! Those of the sentences that were begun are made and wait, so that no slot is held for him, and no further sentence is begun.
 //!
 //! Invariants:
 //! - The chunks of a sentence are its waveform without gap; those of the next sentence come after all of them.

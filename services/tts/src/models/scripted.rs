@@ -58,7 +58,7 @@ pub fn start(
     let pack = Pack::read(&PackFiles::demo(), Precisions::default(), onnx::Device::Cpu)?;
     let pack = Arc::new(pack);
     let (language_model, language_workers) = batcher::spawn_steps(
-        stepping(settings),
+        stepping(settings, &pack),
         families.steps(LANGUAGE_MODEL),
         move || {
             Ok(ScriptedLanguage {
