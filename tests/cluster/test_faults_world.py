@@ -103,11 +103,12 @@ class World(unittest.TestCase):
                                     *(["--set", f"voices.store={tempfile.gettempdir()}"] if service == "tts" else [])],
                                    cwd=ROOT, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, timeout=60)
             # Among lines of the log, which other threads may still write.
-            said = [it for it in (ended.stderr + ended.stdout).splitlines() if it.startswith(f"{service}: cannot build model ")]
+            said = [it for it in (ended.stderr + ended.stdout).splitlines() if it.startswith(f"{service}: ")]
             print(f"\n  no GPU: exit {ended.returncode}, {said}")
             self.assertEqual(ended.returncode, 1)
             self.assertEqual(len(said), 1, ended.stderr)
             self.assertRegex(said[0], "(?i)cuda")
+            self.assertIn("`model.device: cpu`", said[0])
 
 
 if __name__ == "__main__":

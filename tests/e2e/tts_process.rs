@@ -147,6 +147,28 @@ fn what_is_missing_is_named_with_the_way_to_mend_it() {
         &["text.dictionary", "line 1"],
     );
 
+    // A home without what a GPU needs, whatever else this machine has.
+    let home = at("home");
+    fs::create_dir(&home).unwrap();
+    let lib = format!("{home}/lib");
+    std::os::unix::fs::symlink(repository().join(".native/lib"), lib).unwrap();
+    PROGRAM.fails(
+        &[
+            "--port",
+            "0",
+            "--set",
+            &format!("home={home}"),
+            "--set",
+            "model.device=cuda",
+        ],
+        1,
+        &[
+            &format!("{home}/cuda-tts/lib/libonnxruntime.so"),
+            "setup.sh --cuda=tts",
+            "`model.device: cpu`",
+        ],
+    );
+
     // A model of which one file is damaged.
     let demo = repository().join("services/tts/models/demo");
     let broken = folder.path().join("broken");

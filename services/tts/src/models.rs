@@ -27,7 +27,7 @@ use chassis::home::{Home, HomeError};
 use self::chatterbox::vocoder::VocoderSettings;
 use self::chatterbox::{Extractor, LanguageModel, vocoder::Vocoder};
 use self::conditioning::{Conditioning, SAMPLE_RATE_HZ};
-use self::onnx::{OpenError, RunError, SessionSettings};
+use self::onnx::{GpuError, OpenError, RunError, SessionSettings};
 use self::pack::{Family, Level, Pack, PackError, PackFiles, Parts, Precision, Precisions};
 use crate::options::Served;
 use crate::settings::{Device, Settings};
@@ -91,6 +91,10 @@ pub enum ModelsError {
     Pack(#[from] PackError),
     #[error("{0}; run `scripts/setup.sh` to install the right one")]
     Library(OpenError),
+    #[error(
+        "`model.device` is `cuda` and {0}; run `scripts/setup.sh --cuda=tts`, or set `model.device: cpu`"
+    )]
+    Gpu(GpuError),
     #[error("`text.dictionary`: `{}` cannot be read", path.display())]
     NoDictionary {
         path: PathBuf,
@@ -118,8 +122,7 @@ pub enum ModelsError {
 pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Running), ModelsError> {
     let dictionary = dictionary(settings)?;
     let home = Home::of_process(settings.home.as_deref())?;
-    onnx::load_runtime(&home.onnx_runtime()).map_err(ModelsError::Library)?;
-    let device = device(settings);
+    let device = load_runtime(settings, &home)?;
     let files = files(&settings.model.name, &home);
     let pack = Arc::new(Pack::read(&files, precisions(settings), device)?);
     let cores = Cores::of(settings, &pack);
@@ -174,7 +177,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
 /// It is of no use at all; the error says why.
 pub fn examine(settings: &Settings, folder: Option<&Path>) -> Result<doctor::Report, ModelsError> {
     let home = Home::of_process(settings.home.as_deref())?;
-    onnx::load_runtime(&home.onnx_runtime()).map_err(ModelsError::Library)?;
+    let device = load_runtime(settings, &home)?;
     let files = match folder {
         Some(folder) => {
             let name = folder
@@ -184,7 +187,6 @@ pub fn examine(settings: &Settings, folder: Option<&Path>) -> Result<doctor::Rep
         }
         None => files(&settings.model.name, &home),
     };
-    let device = device(settings);
     let n_threads = match settings.model.threads {
         0 => thread::available_parallelism()
             .map_or(1, NonZeroUsize::get)
@@ -296,14 +298,21 @@ fn precisions(settings: &Settings) -> Precisions {
     }
 }
 
-fn device(settings: &Settings) -> onnx::Device {
-    let cuda = onnx::Device::Cuda(settings.model.device_index);
-    match settings.model.device {
-        Device::Cpu => onnx::Device::Cpu,
-        Device::Cuda => cuda,
-        Device::Auto if onnx::has_cuda() => cuda,
-        Device::Auto => onnx::Device::Cpu,
+/// Loads ONNX Runtime, the one for GPUs where one may be used, and says what will compute.
+fn load_runtime(settings: &Settings, home: &Home) -> Result<onnx::Device, ModelsError> {
+    let wanted = settings.model.device;
+    if wanted == Device::Cuda || (wanted == Device::Auto && onnx::has_driver()) {
+        match onnx::load_gpu_runtime(&home.cuda("tts")) {
+            Ok(()) => return Ok(onnx::Device::Cuda(settings.model.device_index)),
+            Err(error) if wanted == Device::Cuda => return Err(ModelsError::Gpu(error)),
+            Err(error) => tracing::warn!(
+                "there is an NVIDIA driver and {error}; computing on the CPU. Run `scripts/setup.sh --cuda=tts` to use the GPU, or set \
+                 `model.device: cpu`"
+            ),
+        }
     }
+    onnx::load_runtime(&home.onnx_runtime()).map_err(ModelsError::Library)?;
+    Ok(onnx::Device::Cpu)
 }
 
 /// How the cores are shared out.

@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/lib/libonnxruntime.so      /opt/voice-agent when installed, <checkout>/.native in a checkout
 //! <home>/models/...
+//! <home>/cuda-asr/lib, cuda-tts/lib  with `scripts/setup.sh --cuda`
 //! ```
 //!
 //! Invariants:
@@ -110,6 +111,12 @@ impl Home {
         } else {
             Err(HomeError::NoModel(path))
         }
+    }
+
+    /// The folder with what a service needs for GPUs. The services need different versions of CUDA.
+    #[must_use]
+    pub fn cuda(&self, service: &str) -> PathBuf {
+        self.0.join(format!("cuda-{service}")).join("lib")
     }
 
     /// ONNX Runtime's library.

@@ -1,7 +1,7 @@
 //! ONNX Runtime: its library, its sessions on a device, and tensors of either float type.
 //!
 //! Invariants:
-//! - [`load_runtime`] has been called before anything else here.
+//! - [`load_runtime`] or [`load_gpu_runtime`] has been called before anything else here.
 //! - Idle threads sleep: a thread that spins for the next step takes a core from the others.
 
 use std::borrow::Cow;
@@ -13,14 +13,17 @@ use std::sync::{Arc, OnceLock};
 
 use half::f16;
 use ort::environment::Environment;
-use ort::ep::{self, ExecutionProvider as _};
+use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynTensor, DynValue, Tensor, TensorElementType};
 
+pub mod gpu;
 pub mod graph;
+
+pub use gpu::{GpuError, has_driver, load_gpu_runtime};
 
 /// Why a model file is of no use.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +34,11 @@ pub enum OpenError {
     Unreadable { file: String, reason: String },
     #[error("`{file}` is not the model that is expected: {what}")]
     Unexpected { file: String, what: String },
+    #[error(
+        "the GPU `{device}` does not answer: {reason}; check `nvidia-smi`, `CUDA_VISIBLE_DEVICES` and `model.device_index`, or set \
+         `model.device: cpu`"
+    )]
+    Gpu { device: Device, reason: String },
 }
 
 /// A call to a model failed.
@@ -162,12 +170,6 @@ pub fn load_runtime(library: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether this ONNX Runtime can use NVIDIA's GPUs, and the system has their driver.
-pub fn has_cuda() -> bool {
-    let driver = Path::new("/proc/driver/nvidia/version");
-    driver.exists() && ep::CUDA::is_available().unwrap_or(false)
-}
-
 /// Opens a graph.
 pub(super) fn open(file: &GraphFile, settings: SessionSettings) -> Result<Session, OpenError> {
     let unreadable = |reason: &dyn Display| OpenError::Unreadable {
@@ -175,16 +177,21 @@ pub(super) fn open(file: &GraphFile, settings: SessionSettings) -> Result<Sessio
         reason: reason.to_string(),
     };
     let environment = environment().map_err(|reason| unreadable(&reason))?;
-    commit(environment, file, settings).map_err(|error| unreadable(&error))
+    let builder = builder(environment, settings.n_threads).map_err(|error| unreadable(&error))?;
+    let mut builder = on_device(builder, settings.device).map_err(|error| OpenError::Gpu {
+        device: settings.device,
+        reason: error.to_string(),
+    })?;
+    match file {
+        GraphFile::Embedded { bytes, .. } => builder.commit_from_memory(bytes),
+        GraphFile::Path(path) => builder.commit_from_file(path),
+    }
+    .map_err(|error| unreadable(&error))
 }
 
-fn commit(
-    environment: &Environment,
-    file: &GraphFile,
-    settings: SessionSettings,
-) -> ort::Result<Session> {
-    let mut builder = Session::builder(environment)?
-        .with_intra_threads(settings.n_threads)?
+fn builder(environment: &Environment, n_threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_intra_threads(n_threads)?
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
@@ -192,21 +199,21 @@ fn commit(
         // Every call has other lengths, and a pattern would be kept for each.
         .with_memory_pattern(false)?
         // What fails is returned, and some things are tried that may fail.
-        .with_log_level(LogLevel::Fatal)?;
-    if let Device::Cuda(id) = settings.device {
-        builder = builder.with_execution_providers([ep::CUDA::default()
-            .with_device_id(id)
-            // By default the arena doubles and never shrinks.
-            .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-            // An exhaustive search begins anew for each length.
-            .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-            .build()
-            .error_on_failure()])?;
-    }
-    match file {
-        GraphFile::Embedded { bytes, .. } => builder.commit_from_memory(bytes),
-        GraphFile::Path(path) => builder.commit_from_file(path),
-    }
+        .with_log_level(LogLevel::Fatal)?)
+}
+
+fn on_device(builder: SessionBuilder, device: Device) -> ort::Result<SessionBuilder> {
+    let Device::Cuda(id) = device else {
+        return Ok(builder);
+    };
+    Ok(builder.with_execution_providers([ep::CUDA::default()
+        .with_device_id(id)
+        // By default the arena doubles and never shrinks.
+        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+        // An exhaustive search begins anew for each length.
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .build()
+        .error_on_failure()])?)
 }
 
 /// ONNX Runtime allows one to a process.

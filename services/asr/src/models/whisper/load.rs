@@ -79,15 +79,17 @@ pub enum LoadError {
         configured: usize,
     },
     #[error(
-        "device `cuda` was asked for and no NVIDIA GPU or driver was found; use `cpu`, or check `nvidia-smi`"
+        "`model.device` is `cuda` and CTranslate2 finds no NVIDIA GPU: the driver is missing or shows none, or this build is without \
+         CUDA; check `nvidia-smi` and `CUDA_VISIBLE_DEVICES`, or set `model.device: cpu`"
     )]
     NoGpu,
     #[error(
-        "device `cuda:{given}` was asked for and there are {n_devices} NVIDIA GPUs, counted from 0"
+        "`model.device_indices` asks for the GPU {given} and there are {n_devices}, counted from 0"
     )]
     NoSuchGpu { given: usize, n_devices: usize },
     #[error(
-        "the CUDA library {library} is missing; `scripts/setup.sh --cuda` installs it beside the other native libraries"
+        "the CUDA library {library} is missing: CTranslate2 looks for it beside its own library, in the home's `lib`, and where the \
+         system keeps libraries; run `scripts/setup.sh --cuda=asr`, or set `model.device: cpu`"
     )]
     NoCudaLibrary { library: String },
     #[error("CTranslate2 cannot load the model `{model}`: {cause}")]
