@@ -7,11 +7,13 @@
 
 pub mod chatterbox;
 pub mod conditioning;
+mod cores;
 pub mod doctor;
 pub mod onnx;
 pub mod pack;
 #[cfg(feature = "scripted")]
 pub mod scripted;
+pub mod watermark;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use chassis::home::{Home, HomeError};
 use self::chatterbox::vocoder::VocoderSettings;
 use self::chatterbox::{Extractor, LanguageModel, vocoder::Vocoder};
 use self::conditioning::{Conditioning, SAMPLE_RATE_HZ};
+use self::cores::{Cores, MAX_USEFUL_THREADS};
 use self::onnx::{GpuError, OpenError, RunError, SessionSettings};
 use self::pack::{Family, Level, Pack, PackError, PackFiles, Parts, Precision, Precisions};
 use crate::options::Served;
@@ -45,8 +48,6 @@ const DECODER: &str = "decoder";
 const EXTRACTOR: &str = "extractor";
 const PREPARER: &str = "recordings";
 
-/// Cores beyond this do not make one copy of a model faster.
-const MAX_USEFUL_THREADS: usize = 8;
 /// Recordings that may wait to be decoded or heard, each with its samples.
 const RECORDING_PLACES: usize = 64;
 /// A recording that waits longer than this is refused.
@@ -313,43 +314,6 @@ fn load_runtime(settings: &Settings, home: &Home) -> Result<onnx::Device, Models
     }
     onnx::load_runtime(&home.onnx_runtime()).map_err(ModelsError::Library)?;
     Ok(onnx::Device::Cpu)
-}
-
-/// How the cores are shared out.
-#[derive(Clone, Copy, Debug)]
-struct Cores {
-    language: usize,
-    decoders: NonZeroUsize,
-    decoder: usize,
-    extractor: usize,
-}
-
-impl Cores {
-    fn of(settings: &Settings, pack: &Pack) -> Cores {
-        let model = &settings.model;
-        let n_cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        // A call of the built-in model is over before several threads have shared it out.
-        let is_small = pack.family == Family::Demo;
-        let or = |given: usize, usual: usize| if given == 0 { usual } else { given };
-        let decoders = or(
-            model.decoders,
-            if is_small {
-                n_cores.min(MAX_USEFUL_THREADS)
-            } else {
-                1
-            },
-        );
-        let shared = |n: usize| (n_cores / n.max(1)).clamp(1, MAX_USEFUL_THREADS);
-        Cores {
-            language: or(model.threads, if is_small { 1 } else { shared(1) }),
-            decoder: or(
-                model.decoder_threads,
-                if is_small { 1 } else { shared(decoders) },
-            ),
-            decoders: NonZeroUsize::new(decoders).unwrap_or(NonZeroUsize::MIN),
-            extractor: shared(model.extractors.get()),
-        }
-    }
 }
 
 fn served(settings: &Settings, pack: &Pack) -> Served {

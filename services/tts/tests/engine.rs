@@ -23,3 +23,5 @@ mod doctor;
 mod golden;
 #[path = "engine/refusals.rs"]
 mod refusals;
+#[path = "engine/watermark.rs"]
+mod watermark;
