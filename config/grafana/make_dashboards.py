@@ -192,7 +192,7 @@ def tts():
              (f"sum by (state) ({of('slots')})", "{{state}}")),
         line("Characters", "Of text taken, a second.", "none",
              (f"sum by (instance) (rate({of('characters_total')}[$__rate_interval]))", "{{instance}}")),
-        line("Cache of phrases", "Requests a second that it had, and had not.", "ops",
+        line("Cache of phrases", "Sentences a second that it had, and had not.", "ops",
              (f"sum by (outcome) (rate({of('cache_total')}[$__rate_interval]))", "{{outcome}}")),
         line("Size of the cache", "Speech kept to be said again.", "bytes", (of("cache_bytes"), "{{instance}}")),
         width=6)

@@ -157,6 +157,7 @@ const RULES: &[Rule] = &[
             "services/asr/src/recognizer",
             "services/asr/src/recognizer.rs",
             "services/tts/src/models",
+            "services/tts/src/narration.rs",
             "services/tts/src/speaker",
             "services/tts/src/speaker.rs",
             "services/tts/src/voices",

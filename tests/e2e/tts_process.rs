@@ -147,6 +147,12 @@ fn what_is_missing_is_named_with_the_way_to_mend_it() {
         &["text.dictionary", "line 1"],
     );
 
+    let graph = repository().join("tests/fixtures/tts-watermark/loud.onnx");
+    fails(
+        &format!("speech.watermark={}", graph.display()),
+        &["speech.watermark", "loud.onnx", "would be heard"],
+    );
+
     // A home without what a GPU needs, whatever else this machine has.
     let home = at("home");
     fs::create_dir(&home).unwrap();

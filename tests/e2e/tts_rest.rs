@@ -69,16 +69,6 @@ fn sound_alike(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && rms(&difference) < 0.2 * rms(&one)
 }
 
-async fn metric(tts: &Tts, line: &str) -> f64 {
-    let text = get(&tts.url("/metrics")).await.text();
-    let value = text.lines().find_map(|it| it.strip_prefix(line));
-    value
-        .unwrap_or_else(|| panic!("no {line} in\n{text}"))
-        .trim()
-        .parse()
-        .unwrap()
-}
-
 #[test]
 fn every_format_is_read_back_with_its_rate_and_its_length() {
     let tts = Tts::shared();
@@ -257,7 +247,9 @@ fn the_first_bytes_come_long_before_the_last() {
             );
             assert!(3 <= n_pieces, "{path} {asked}: {n_pieces} pieces");
         }
-        let total = metric(&tts, "tts_first_chunk_seconds_count{edge=\"rest\"}").await;
+        let total = tts
+            .metric("tts_first_chunk_seconds_count{edge=\"rest\"}")
+            .await;
         assert!((total - 4.0).abs() < f64::EPSILON, "{total}");
     });
 }
@@ -427,17 +419,13 @@ fn work_for_a_client_that_left_ends() {
             assert_eq!(answer.status, 200);
             assert!(free.elapsed() < Duration::from_secs(3));
         }
-        let cancelled = metric(
-            &tts,
-            "tts_utterances_total{edge=\"rest\",outcome=\"cancelled\"}",
-        )
-        .await;
+        let cancelled = tts
+            .metric("tts_utterances_total{edge=\"rest\",outcome=\"cancelled\"}")
+            .await;
         assert!((1.0..=2.0).contains(&cancelled), "{cancelled}");
-        let complete = metric(
-            &tts,
-            "tts_utterances_total{edge=\"rest\",outcome=\"complete\"}",
-        )
-        .await;
+        let complete = tts
+            .metric("tts_utterances_total{edge=\"rest\",outcome=\"complete\"}")
+            .await;
         assert!((complete - 2.0).abs() < f64::EPSILON, "{complete}");
     });
 }
@@ -484,58 +472,10 @@ fn a_failure_is_a_status_before_the_first_byte_and_a_broken_body_after_it() {
 
         let answer = synthesize(&tts, &json!({"text": TEXT})).await;
         assert_eq!(answer.status, 200, "others are served");
-        let failed = metric(
-            &tts,
-            "tts_utterances_total{edge=\"rest\",outcome=\"failed\"}",
-        )
-        .await;
+        let failed = tts
+            .metric("tts_utterances_total{edge=\"rest\",outcome=\"failed\"}")
+            .await;
         assert!((failed - 4.0).abs() < f64::EPSILON, "{failed}");
-    });
-}
-
-#[test]
-fn speech_is_no_longer_than_one_request_may_have() {
-    let tts = Tts::scripted(Script::default(), |raw| raw.speech.max_seconds = 2);
-    run(async {
-        let answer = synthesize(&tts, &json!({"text": TEXT, "format": "base64"})).await;
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (413, "TEXT_TOO_LONG"),
-            "{}",
-            answer.text()
-        );
-        let answer = synthesize(&tts, &json!({"text": "Short enough."})).await;
-        assert_eq!(answer.status, 200);
-    });
-}
-
-#[test]
-fn what_was_said_before_is_said_again_without_the_models() {
-    let script = Script {
-        step_delay: Duration::from_millis(5),
-        ..Script::default()
-    };
-    let tts = Tts::scripted(script, |raw| raw.cache.max_bytes = 10_000_000);
-    run(async {
-        let asked = json!({"text": TEXT, "format": "pcm"});
-        let first = synthesize(&tts, &asked).await.body;
-        let audio = metric(&tts, "tts_audio_seconds_total").await;
-        let again = synthesize(&tts, &asked).await.body;
-        assert_eq!(first, again);
-        assert!(
-            (metric(&tts, "tts_audio_seconds_total").await - audio).abs() < 1e-9,
-            "it was computed again"
-        );
-        // In another form it is the same speech; said otherwise it is not.
-        let slower = json!({"text": TEXT, "format": "pcm", "sample_rate": 8_000});
-        assert_eq!(synthesize(&tts, &slower).await.body.len(), first.len() / 3);
-        let other = json!({"text": TEXT, "format": "pcm", "exaggeration": 0.9});
-        synthesize(&tts, &other).await;
-        for (outcome, n) in [("hit", 2.0), ("miss", 2.0)] {
-            let told = metric(&tts, &format!("tts_cache_total{{outcome=\"{outcome}\"}}")).await;
-            assert!((told - n).abs() < f64::EPSILON, "{outcome}: {told}");
-        }
-        assert!(0.0 < metric(&tts, "tts_cache_bytes").await);
     });
 }
 

@@ -35,6 +35,16 @@ impl App {
         self.voices.get().ok_or(TtsError::NotReady)
     }
 
+    /// Where drawing begins for a request that names no seed. With a cache the same sentence is said the same anyway; then it is the
+    /// same seed too, so that the one that is told makes what was heard.
+    pub fn draw(&self) -> u64 {
+        match self.phrases {
+            Some(_) => 0,
+            // Half the bits: seeds are told in JSON, whose readers may keep 53.
+            None => uuid::Uuid::new_v4().as_u64_pair().1 & u64::from(u32::MAX),
+        }
+    }
+
     /// Whether sentences are spoken in time. New work is refused while they are not, so that admitted work stays fast.
     ///
     /// # Errors

@@ -159,13 +159,19 @@ impl TtsError {
 
 impl From<SpeakError> for TtsError {
     fn from(error: SpeakError) -> TtsError {
-        const MODEL: &str = "speech model";
+        let model = match &error {
+            SpeakError::Watermark(_) => "watermark",
+            SpeakError::Refused(_)
+            | SpeakError::LanguageModel(_)
+            | SpeakError::Decoder(_)
+            | SpeakError::Decoded(_) => "speech model",
+        };
         match error.fault() {
-            Fault::Busy => TtsError::Busy { model: MODEL },
-            Fault::Expired => TtsError::Expired { model: MODEL },
-            Fault::Stopped => TtsError::Stopped { model: MODEL },
+            Fault::Busy => TtsError::Busy { model },
+            Fault::Expired => TtsError::Expired { model },
+            Fault::Stopped => TtsError::Stopped { model },
             Fault::Failed => TtsError::Failed {
-                model: MODEL,
+                model,
                 cause: Box::new(error),
             },
         }

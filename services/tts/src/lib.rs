@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! - Only the edges and [`speaker`](models) await; the core is pure and counts time in samples.
+//! - Only the edges, [`narration`], [`speaker`] and [`voices`] await; the core is pure and counts time in samples.
 //! - A model is owned by one named thread. When one ends, the process ends: systemd is the supervisor.
 //! - Audio inside is mono `f32` at 24 kHz; one speech token is [`SAMPLES_PER_TOKEN`](models::conditioning::SAMPLES_PER_TOKEN) samples.
 
@@ -17,6 +17,7 @@ pub mod dialect;
 pub mod error;
 pub mod metrics;
 pub mod models;
+pub mod narration;
 pub mod openapi;
 pub mod options;
 pub mod phrases;

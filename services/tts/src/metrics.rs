@@ -102,9 +102,9 @@ pub struct TtsMetrics {
     pub silences: Counter,
     /// From a `cancel` to the last byte sent.
     pub cancel: Histogram,
-    /// Requests answered from the cache.
+    /// Sentences that the cache had.
     pub cache_hits: IntCounter,
-    /// Requests that could have been, and were not.
+    /// Sentences that it had not.
     pub cache_misses: IntCounter,
     /// Bytes in the cache.
     pub cache_bytes: IntGauge,
@@ -127,7 +127,7 @@ impl TtsMetrics {
         let cache = IntCounterVec::new(
             Opts::new(
                 "tts_cache_total",
-                "Requests that the cache of phrases was asked for, by what it had.",
+                "Sentences that the cache of phrases was asked for, by what it had.",
             ),
             &["outcome"],
         )?;

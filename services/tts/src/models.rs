@@ -32,6 +32,7 @@ use self::conditioning::{Conditioning, SAMPLE_RATE_HZ};
 use self::cores::{Cores, MAX_USEFUL_THREADS};
 use self::onnx::{GpuError, OpenError, RunError, SessionSettings};
 use self::pack::{Family, Level, Pack, PackError, PackFiles, Parts, Precision, Precisions};
+use self::watermark::Watermark;
 use crate::options::Served;
 use crate::settings::{Device, Settings};
 use crate::speaker::{self, Speaker};
@@ -47,6 +48,7 @@ const LANGUAGE_MODEL: &str = "language-model";
 const DECODER: &str = "decoder";
 const EXTRACTOR: &str = "extractor";
 const PREPARER: &str = "recordings";
+const WATERMARK: &str = "watermark";
 
 /// Recordings that may wait to be decoded or heard, each with its samples.
 const RECORDING_PLACES: usize = 64;
@@ -63,6 +65,8 @@ const FIRST_WITHIN: Duration = Duration::from_millis(30);
 
 type Recordings = Batcher<Upload, Reference, ReferenceError>;
 type Extractions = Batcher<Arc<[f32]>, Conditioning, RunError>;
+/// Where finished audio gets its mark. There is a place for each sentence that the language model has one for.
+pub type Marker = Batcher<Vec<f32>, Vec<f32>, RunError>;
 
 /// A handle on every model. Clones share them.
 #[derive(Clone, Debug)]
@@ -75,6 +79,8 @@ pub struct Models {
     device: String,
     recordings: Recordings,
     extractions: Extractions,
+    /// Present if speech is marked.
+    pub watermark: Option<Marker>,
 }
 
 /// The threads behind [`Models`]. Dropping it stops them and waits for the running calls.
@@ -154,6 +160,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
         move |_| Ok(Extractor::load(&of_extractor, session(cores.extractor))?),
     );
     let (recordings, preparer_workers) = preparer(settings, families);
+    let (watermark, watermark_workers) = marker(settings, families).unzip();
     let models = Models {
         speaker: Speaker::new(language_model, decoder, speaking(settings, &pack)),
         front_end: front_end(settings, &pack, dictionary),
@@ -162,13 +169,15 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
         pack,
         recordings,
         extractions,
+        watermark,
     };
-    let workers = vec![
+    let mut workers = vec![
         language_workers,
         decoder_workers,
         extractor_workers,
         preparer_workers,
     ];
+    workers.extend(watermark_workers);
     Ok((models, Running { workers }))
 }
 
@@ -205,6 +214,20 @@ fn preparer(settings: &Settings, families: &Families) -> (Recordings, Workers) {
         families.model(PREPARER),
         move |_| Ok(Preparer { rules }),
     )
+}
+
+/// The thread that marks speech, if it is to be marked.
+fn marker(settings: &Settings, families: &Families) -> Option<(Marker, Workers)> {
+    let path = settings.speech.watermark.clone()?;
+    let settings = batcher::Settings {
+        name: WATERMARK,
+        ..decoding(settings, NonZeroUsize::MIN)
+    };
+    Some(batcher::spawn(
+        settings,
+        families.model(WATERMARK),
+        move |_| Ok(Watermark::load(&path)?),
+    ))
 }
 
 /// A slot whose reader has no room stands still and keeps others out, so there is room for every token of a sentence and for its end:
@@ -418,13 +441,17 @@ impl Models {
         self.loads().iter().all(|it| held(it) == 0)
     }
 
-    fn loads(&self) -> [Load; 4] {
+    fn loads(&self) -> Vec<Load> {
+        let watermark = self.watermark.as_ref().map(Batcher::load);
         [
             self.speaker.load(),
             self.speaker.decoder_load(),
             self.recordings.load(),
             self.extractions.load(),
         ]
+        .into_iter()
+        .chain(watermark)
+        .collect()
     }
 }
 

@@ -1,8 +1,8 @@
-//! Finished speech that is kept to be said again: greetings, numbers, "one moment please".
+//! Finished sentences that are kept to be said again: greetings, numbers, "one moment please".
 //!
 //! Invariants:
 //! - What is kept never takes more bytes than the limit; what was not asked for longest goes first.
-//! - Only speech that was made to its end is kept.
+//! - Only what was made to its end is kept.
 //! - Whatever makes a difference to the sound is in the [`Key`]; how it is written (format, rate, speed) is not.
 
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use prometheus::{IntCounter, IntGauge};
 use sha2::{Digest as _, Sha256};
 
 use crate::metrics::TtsMetrics;
-use crate::options::Speech;
-use crate::voices::Voice;
+use crate::models::chatterbox::Sentence;
+use crate::voices::Record;
 
 /// Longer speech is no phrase: one minute at 24 kHz.
 const MAX_SAMPLES: usize = 60 * 24_000;
@@ -50,17 +50,18 @@ struct Entry {
 }
 
 impl Key {
-    /// Of a text as it will be said. A request that draws without naming a seed means any speech of the text.
-    pub fn new(text: &str, voice: &Voice, speech: &Speech) -> Key {
-        let sampling = speech.sampling;
+    /// Of a sentence as the models would be given it.
+    pub fn new(voice: &Record, sentence: &Sentence) -> Key {
+        let sampling = sentence.sampling;
+        // Who always takes the likeliest draws nothing.
+        let seed = if sampling.temperature == 0.0 {
+            0
+        } else {
+            sampling.seed
+        };
         let mut sum = Sha256::new();
-        let record = &voice.record;
-        for part in [
-            record.id.as_str(),
-            &record.digest.to_string(),
-            &speech.language,
-            &format!("{:?}", speech.effective.seed),
-        ] {
+        let language = sentence.language.as_deref().unwrap_or_default();
+        for part in [voice.id.as_str(), &voice.digest.to_string(), language] {
             sum.update(part);
             sum.update([0]);
         }
@@ -69,14 +70,15 @@ impl Key {
             sampling.top_p,
             sampling.min_p,
             sampling.repetition_penalty,
-            speech.exaggeration,
-            speech.cfg_weight,
+            sentence.exaggeration,
+            sentence.cfg_weight,
         ] {
             sum.update(number.to_le_bytes());
         }
         sum.update(sampling.top_k.to_le_bytes());
+        sum.update(seed.to_le_bytes());
         // Last, so that no text can imitate what comes after it.
-        sum.update(text);
+        sum.update(&sentence.text);
         Key(sum.finalize().into())
     }
 }
@@ -93,7 +95,7 @@ impl Phrases {
         }
     }
 
-    /// Speech that was made before, at the models' rate.
+    /// A sentence that was made before, at the models' rate.
     pub fn get(&self, key: &Key) -> Option<Arc<[f32]>> {
         let found = self.with(|kept| {
             kept.now += 1;
@@ -104,10 +106,13 @@ impl Phrases {
         });
         if found.is_some() {
             self.hits.inc();
-        } else {
-            self.misses.inc();
         }
         found
+    }
+
+    /// Notes that a sentence is made because it was not here.
+    pub fn missed(&self) {
+        self.misses.inc();
     }
 
     /// Whether speech of this length may be kept, so that nobody gathers what will not be.
@@ -191,7 +196,7 @@ mod tests {
             );
         }
         assert_eq!(phrases.n_bytes.get(), 3 * weight(100) as i64);
-        assert_eq!((phrases.hits.get(), phrases.misses.get()), (4, 1));
+        assert_eq!(phrases.hits.get(), 4);
     }
 
     #[test]

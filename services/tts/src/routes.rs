@@ -153,6 +153,7 @@ fn card(app: &App, id: &str) -> serde_json::Value {
         "family": app.models.family(),
         "languages": served.languages,
         "task": "text-to-speech",
+        "watermark": app.models.watermark.is_some(),
     })
 }
 

@@ -154,7 +154,7 @@ impl assembly::Parts for Parts {
         let store = open_voices(&self.app).await?;
         let is_first = self.app.voices.set(store).is_ok();
         debug_assert!(is_first, "the voices were opened twice");
-        announce(&self.app.models);
+        announce(&self.app);
         Ok(())
     }
 
@@ -187,7 +187,8 @@ async fn open_voices(app: &App) -> Result<VoiceStore, ServeError> {
 }
 
 /// Says plainly what is served.
-fn announce(models: &Models) {
+fn announce(app: &App) {
+    let models = &app.models;
     let served = models.served();
     tracing::info!(
         model = served.name,
@@ -195,6 +196,9 @@ fn announce(models: &Models) {
         device = models.device(),
         "ready"
     );
+    if let Some(graph) = &app.settings.speech.watermark {
+        tracing::info!(graph = %graph.display(), "all speech is watermarked");
+    }
     if served.name == models::DEMO {
         tracing::warn!(
             "the model `demo` is small and plainly a machine, so that the server speaks without a download; it is no substitute for a \

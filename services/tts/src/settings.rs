@@ -86,6 +86,7 @@ pub struct SpeechRaw {
     pub encoding: Encoding,
     pub format: Format,
     pub max_seconds: u32,
+    pub watermark: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -178,6 +179,7 @@ impl Raw {
                 encoding: Encoding::PcmS16le,
                 format: Format::Wav,
                 max_seconds: 3_600,
+                watermark: None,
             },
             text: TextRaw {
                 max_chars: 50_000,
@@ -299,6 +301,8 @@ pub struct Speech {
     pub encoding: Encoding,
     pub format: Format,
     pub max_seconds: NonZeroU32,
+    /// A graph that marks what is spoken.
+    pub watermark: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]

@@ -244,6 +244,18 @@ impl Recital {
         Ok(self.n_said - 1)
     }
 
+    /// Notes audio that the listener is given from elsewhere, in its turn. Tells for how long he had nothing to play.
+    pub fn hand_over(&mut self, n_samples: usize, pace: Pace) -> Duration {
+        if pace == Pace::Fast {
+            return Duration::ZERO;
+        }
+        let now = self.began.elapsed();
+        if self.n_open() == 0 {
+            self.listener.rested(now);
+        }
+        self.listener.delivered(now, n_samples)
+    }
+
     /// Abandons one sentence. What was given out of it stays given out; of those after it nothing is lost.
     pub fn stop(&mut self, sentence_idx: usize) {
         let is_it = |it: &mut Voicing| it.sentence_idx == sentence_idx;

@@ -127,9 +127,7 @@ fn read(request: &HttpRequest, body: &[u8]) -> Result<SynthesizeRequest, ApiErro
 }
 
 fn speech(app: &App, options: &wire::tts::SpeechOptions) -> Result<Speech, TtsError> {
-    // The id of a request is as good a lot as any.
-    let drawn = uuid::Uuid::new_v4().as_u64_pair().0 >> 11;
-    let speech = Speech::new(options, &app.settings, app.models.served(), drawn)?;
+    let speech = Speech::new(options, &app.settings, app.models.served(), app.draw())?;
     Ok(speech)
 }
 
@@ -169,5 +167,5 @@ async fn say(
     app.check_load()?;
     let voice = app.voices()?.resolve(&speech.voice).await?;
     app.metrics.characters.inc_by(text.chars().count() as u64);
-    Ok(Saying::begin(app, sentences, (voice, speech, pace))?)
+    Ok(Saying::begin(app, &sentences, (voice, speech, pace))?)
 }

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use batcher::{Families, Model, Slot, StepModel, Stepped, SteppedOf};
+use chassis::home::Home;
 use ndarray::Array2;
 
 use super::chatterbox::{Decode, Sentence};
@@ -24,7 +25,7 @@ use super::onnx::{self, RunError};
 use super::pack::{Pack, PackFiles, Precisions};
 use super::{
     DECODER, EXTRACTOR, LANGUAGE_MODEL, Models, ModelsError, Running, decoding, dictionary,
-    front_end, preparer, recording, served, speaking, stepping,
+    front_end, load_runtime, marker, preparer, recording, served, speaking, stepping,
 };
 use crate::settings::Settings;
 use crate::speaker::Speaker;
@@ -86,6 +87,10 @@ pub fn start(
         },
     );
     let (recordings, preparer_workers) = preparer(settings, families);
+    if settings.speech.watermark.is_some() {
+        load_runtime(settings, &Home::of_process(settings.home.as_deref())?)?;
+    }
+    let (watermark, watermark_workers) = marker(settings, families).unzip();
     let models = Models {
         speaker: Speaker::new(language_model, decoder, speaking(settings, &pack)),
         front_end: front_end(settings, &pack, dictionary),
@@ -94,13 +99,15 @@ pub fn start(
         pack,
         recordings,
         extractions,
+        watermark,
     };
-    let workers = vec![
+    let mut workers = vec![
         language_workers,
         decoder_workers,
         extractor_workers,
         preparer_workers,
     ];
+    workers.extend(watermark_workers);
     Ok((models, Running { workers }))
 }
 

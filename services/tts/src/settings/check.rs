@@ -1,7 +1,7 @@
 //! From `Raw` to `Settings`: every rule, every problem.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chassis::settings::Problems;
@@ -154,6 +154,7 @@ impl Raw {
             encoding: raw.encoding,
             format: raw.format,
             max_seconds: NonZeroU32::new(raw.max_seconds).unwrap_or(NonZeroU32::MIN),
+            watermark: path(raw.watermark.as_ref()),
         }
     }
 
@@ -199,10 +200,7 @@ impl Raw {
             min_sentence_chars: raw.min_sentence_chars,
             target_sentence_chars: raw.target_sentence_chars,
             max_sentence_chars: raw.max_sentence_chars,
-            dictionary: raw
-                .dictionary
-                .clone()
-                .filter(|it| !it.as_os_str().is_empty()),
+            dictionary: path(raw.dictionary.as_ref()),
             clause_pause: Duration::from_millis(raw.clause_pause_ms),
             sentence_pause: Duration::from_millis(raw.sentence_pause_ms),
             paragraph_pause: Duration::from_millis(raw.paragraph_pause_ms),
@@ -269,6 +267,11 @@ impl PrecisionRaw {
             }
         }
     }
+}
+
+/// A file that may be left out; an empty path is none.
+fn path(given: Option<&PathBuf>) -> Option<PathBuf> {
+    given.filter(|it| !it.as_os_str().is_empty()).cloned()
 }
 
 /// A count whose range was checked; at least 1 even if it was out of it, so that checking goes on.

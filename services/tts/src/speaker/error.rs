@@ -15,6 +15,8 @@ pub enum SpeakError {
     Decoder(#[source] CallError<RunError>),
     #[error(transparent)]
     Decoded(#[from] DecodedError),
+    #[error("the watermark failed: {0}")]
+    Watermark(#[source] CallError<RunError>),
 }
 
 /// What is to be done about it.
@@ -35,7 +37,9 @@ impl SpeakError {
         match self {
             SpeakError::Refused(SubmitError::Full { .. }) => Fault::Busy,
             SpeakError::Refused(SubmitError::Stopped) => Fault::Stopped,
-            SpeakError::LanguageModel(error) | SpeakError::Decoder(error) => match error {
+            SpeakError::LanguageModel(error)
+            | SpeakError::Decoder(error)
+            | SpeakError::Watermark(error) => match error {
                 CallError::Failed(_) | CallError::Panicked | CallError::Miscounted { .. } => {
                     Fault::Failed
                 }

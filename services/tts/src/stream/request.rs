@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use wire::tts::SpeechOptions;
 
-use crate::models::chatterbox;
+use crate::app::App;
+use crate::error::TtsError;
 use crate::models::conditioning::{SAMPLE_RATE_HZ, SAMPLES_PER_TOKEN};
+use crate::narration::{Line, Script};
 use crate::options::Speech;
 use crate::render::{Format, RenderError, Renderer, Shape};
 use crate::settings;
-use crate::speaker::{Manner, Pace};
+use crate::speaker::Pace;
 use crate::text::{FrontEnd, Pause, Sentence, TextError, TextStream, word_times};
 use crate::utterance::{Delivery, Order, Phrase, Render, Rendered, WordShare};
 use crate::voices::Voice;
@@ -25,10 +27,9 @@ pub(super) struct Request {
     /// As it was asked for, before anything was filled in.
     pub(super) asked: SpeechOptions,
     pub(super) speech: Speech,
-    voice: Option<Arc<Voice>>,
+    /// Once it is known who speaks.
+    script: Option<Script>,
     text: Text,
-    /// Phrases that were to be spoken so far.
-    n_phrases: u64,
     pub(super) arrived: Instant,
     /// When it had its turn.
     pub(super) turn: Option<Instant>,
@@ -36,8 +37,6 @@ pub(super) struct Request {
     pub(super) first_chunk: Option<Duration>,
     pub(super) n_sent: u64,
     pub(super) sent_until: u64,
-    /// Audio made, at the models' rate.
-    pub(super) n_made: u64,
 }
 
 /// The text of a request.
@@ -57,15 +56,13 @@ impl Request {
         Request {
             asked,
             speech,
-            voice: None,
+            script: None,
             text: Text::Whole,
-            n_phrases: 0,
             arrived: Instant::now(),
             turn: None,
             first_chunk: None,
             n_sent: 0,
             sent_until: 0,
-            n_made: 0,
         }
     }
 
@@ -187,43 +184,36 @@ impl Request {
         }
     }
 
-    pub(super) fn found(&mut self, voice: Arc<Voice>) {
-        self.voice = Some(voice);
-    }
-
-    /// What the models are to be given for its next phrase, and how it is to be spoken. `None` while nobody is there to speak it.
-    pub(super) fn sentence(
-        &mut self,
-        phrase: &Phrase,
-        max_tokens: usize,
-    ) -> Option<(chatterbox::Sentence, Manner)> {
-        let voice = self.voice.as_ref()?;
-        let speech = &self.speech;
-        let nth = self.n_phrases;
-        self.n_phrases += 1;
-        let sentence = chatterbox::Sentence {
-            text: phrase.spoken.clone(),
-            language: Some(speech.language.clone()),
-            voice: Arc::clone(&voice.conditioning),
-            sampling: chatterbox::Sampling {
-                // Otherwise every sentence would begin with the same draws.
-                seed: speech.sampling.seed.wrapping_add(nth),
-                ..speech.sampling
-            },
-            exaggeration: speech.exaggeration,
-            cfg_weight: speech.cfg_weight,
-            max_tokens,
-        };
-        let pace = if speech.streaming {
+    pub(super) fn found(&mut self, app: &App, voice: Arc<Voice>) {
+        let pace = if self.speech.streaming {
             Pace::RealTime
         } else {
             Pace::Fast
         };
-        let manner = Manner {
-            max_chunk_tokens: Some(speech.chunk_tokens),
-            ..Manner::new(pace)
+        self.script = Some(Script::new(app, voice, self.speech.clone(), pace));
+    }
+
+    /// What is to be said for its next phrase. `None` while nobody is there to say it.
+    pub(super) fn line(&mut self, phrase: &Phrase) -> Option<Line> {
+        Some(self.script.as_mut()?.line(&phrase.spoken))
+    }
+
+    /// Counts audio that was made of it, and the silence before, at the models' rate.
+    ///
+    /// # Errors
+    /// It would be more than one request may have.
+    pub(super) fn made(&mut self, n_samples: usize, pause: usize) -> Result<(), TtsError> {
+        let Some(script) = &mut self.script else {
+            return Ok(());
         };
-        Some((sentence, manner))
+        // Nothing is waited for before the first phrase.
+        let pause = if script.n_samples() == 0 { 0 } else { pause };
+        script.count(pause + n_samples)
+    }
+
+    /// Audio made, at the models' rate.
+    pub(super) fn n_made(&self) -> u64 {
+        self.script.as_ref().map_or(0, Script::n_samples)
     }
 }
 

@@ -26,9 +26,9 @@ use crate::app::App;
 use crate::dialect::Dialect;
 use crate::error::TtsError;
 use crate::metrics::Ending;
-use crate::models::chatterbox::Sentence;
+use crate::narration::{self, Line, Narration};
 use crate::options::Speech;
-use crate::speaker::{Fault as SpeechFault, Manner, Recital, Spoken};
+use crate::speaker::{Fault as SpeechFault, Spoken};
 use crate::utterance::{Event, Failure, PhraseId, RequestKey, Utterances};
 
 /// A phrase that finds no place is asked for again after so long.
@@ -79,8 +79,9 @@ enum Closing {
 struct Saying {
     id: PhraseId,
     of: RequestKey,
-    sentence: Sentence,
-    manner: Manner,
+    line: Line,
+    /// Silence before it, until it is heard.
+    pause_samples: usize,
     since: Instant,
 }
 
@@ -93,8 +94,8 @@ pub(super) struct Speaking {
     names: Names,
     n_keys: u64,
     jobs: Jobs,
-    recital: Recital,
-    /// What the recital was given, by its names.
+    narration: Narration,
+    /// What the narration was given, by its names.
     said: BTreeMap<usize, Saying>,
     unsaid: VecDeque<Saying>,
     outgoing: Outgoing,
@@ -112,7 +113,7 @@ impl Speaking {
     pub(super) fn new(app: Arc<App>, client: Client, jobs: Jobs) -> Speaking {
         let speech = &client.speech;
         Speaking {
-            recital: app.models.speaker.recite(),
+            narration: Narration::new(&app),
             said: BTreeMap::new(),
             utterances: Utterances::new(app.settings.stream.max_requests.get()),
             app,
@@ -167,11 +168,13 @@ impl Speaking {
             let is_deaf = matches!(self.closing, Some(Closing::Fault(_)));
             let awaits_drain = self.drain_until.is_none();
             let tick = self.next_tick(socket);
-            let Speaking { recital, jobs, .. } = &mut *self;
+            let Speaking {
+                narration, jobs, ..
+            } = &mut *self;
             let done = tokio::select! {
                 received = socket.recv(), if !is_deaf => self.on_received(socket, received).await,
                 done = jobs.next() => self.on_done(socket, done).await,
-                spoken = hear(recital), if may_send => {
+                spoken = hear(narration), if may_send => {
                     self.on_spoken(spoken);
                     Ok(())
                 }
@@ -245,7 +248,7 @@ impl Speaking {
                 match answer {
                     Ok(voice) => {
                         if let Some(request) = self.requests.get_mut(&of) {
-                            request.found(voice);
+                            request.found(&self.app, voice);
                             self.on(Event::Ready { key: of });
                         }
                     }
@@ -263,22 +266,23 @@ impl Speaking {
         let Spoken {
             sentence_idx,
             chunk,
-            late,
+            late: _,
         } = spoken;
-        self.app.metrics.silences.inc_by(late.as_secs_f64());
-        let is_over = !matches!(&chunk, Ok(it) if !it.is_last);
-        let said = if is_over {
-            self.said.remove(&sentence_idx)
-        } else {
-            self.said.get(&sentence_idx).cloned()
-        };
-        let Some(said) = said else {
+        let Some(saying) = self.said.get_mut(&sentence_idx) else {
             return;
         };
+        let said = saying.clone();
+        saying.pause_samples = 0;
+        if narration::has_ended(&chunk) {
+            self.said.remove(&sentence_idx);
+        }
         match chunk {
             Ok(chunk) => {
-                if let Some(request) = self.requests.get_mut(&said.of) {
-                    request.n_made += chunk.samples.len() as u64;
+                let request = self.requests.get_mut(&said.of);
+                let made = request.map(|it| it.made(chunk.samples.len(), said.pause_samples));
+                if let Some(Err(error)) = made {
+                    self.give_up(said.id, error);
+                    return;
                 }
                 self.on(Event::Chunk {
                     phrase: said.id,
@@ -290,21 +294,24 @@ impl Speaking {
                 // In the order in which they are to be heard.
                 let later = std::mem::take(&mut self.said);
                 for idx in later.keys() {
-                    self.recital.stop(*idx);
+                    self.narration.stop(*idx);
                 }
                 for saying in later.into_values().rev().chain([said]) {
                     self.unsaid.push_front(saying);
                 }
             }
-            Err(error) => {
-                let error = ApiError::from(TtsError::from(error));
-                error.log();
-                self.on(Event::Failed {
-                    phrase: said.id,
-                    failure: failure(&error),
-                });
-            }
+            Err(error) => self.give_up(said.id, TtsError::from(error)),
         }
+    }
+
+    /// No more comes of a phrase: its request ends.
+    fn give_up(&mut self, phrase: PhraseId, error: TtsError) {
+        let error = ApiError::from(error);
+        error.log();
+        self.on(Event::Failed {
+            phrase,
+            failure: failure(&error),
+        });
     }
 
     /// Whether it is too soon to give up on a phrase that finds no place.
@@ -380,8 +387,8 @@ impl Speaking {
 }
 
 /// Waits for what is spoken next; for ever, if nothing is.
-async fn hear(recital: &mut Recital) -> Spoken {
-    match recital.next().await {
+async fn hear(narration: &mut Narration) -> Spoken {
+    match narration.next().await {
         Some(spoken) => spoken,
         None => std::future::pending().await,
     }

@@ -284,3 +284,25 @@ async fn the_decoder_serves_who_runs_out_first() {
     assert!(3 < of_61);
     drop(blocking);
 }
+
+#[tokio::test]
+async fn what_comes_from_elsewhere_is_played_before_the_next_sentence() {
+    let bench = Bench::new();
+    let mut recital = bench.speaker.recite();
+    let minute = 60 * 24_000;
+    assert_eq!(recital.hand_over(minute, Pace::RealTime), Duration::ZERO);
+    let ahead = recital.demand(Pace::RealTime).ahead.unwrap();
+    assert!(Duration::from_secs(30) < ahead, "{ahead:?}");
+    // So there is no hurry, and nobody is kept waiting by what follows.
+    recital
+        .say(sentence("20"), Manner::new(Pace::RealTime))
+        .unwrap();
+    while let Some(spoken) = recital.next().await {
+        assert_eq!(spoken.late, Duration::ZERO);
+    }
+    assert_eq!(recital.hand_over(minute, Pace::RealTime), Duration::ZERO);
+    // Who waits for the whole does not listen.
+    let mut recital = bench.speaker.recite();
+    assert_eq!(recital.hand_over(minute, Pace::Fast), Duration::ZERO);
+    assert_eq!(recital.demand(Pace::RealTime).ahead, None);
+}

@@ -10,7 +10,7 @@ use wire::error::ErrorCode;
 use wire::tts::stream::Limits;
 
 use super::super::outgoing::{Parcel, Sent};
-use super::{Closing, End, Saying, Speaking, failure};
+use super::{Closing, End, Saying, Speaking};
 use crate::dialect::{Facts, Frame, Notice, native};
 use crate::error::TtsError;
 use crate::metrics::{Edge, Outcome};
@@ -32,15 +32,14 @@ impl Speaking {
     }
 
     fn speak(&mut self, id: PhraseId, of: RequestKey, phrase: &Phrase) {
-        let max_tokens = self.app.models.max_tokens();
         let request = self.requests.get_mut(&of);
         // A phrase is only given out when the voice is there.
-        if let Some((sentence, manner)) = request.and_then(|it| it.sentence(phrase, max_tokens)) {
+        if let Some(line) = request.and_then(|it| it.line(phrase)) {
             self.unsaid.push_back(Saying {
                 id,
                 of,
-                sentence,
-                manner,
+                line,
+                pause_samples: phrase.pause_samples,
                 since: Instant::now(),
             });
         }
@@ -51,14 +50,14 @@ impl Speaking {
         let idx = self.said.iter().find(|(_, it)| it.id == id);
         if let Some(idx) = idx.map(|(idx, _)| *idx) {
             self.said.remove(&idx);
-            self.recital.stop(idx);
+            self.narration.stop(idx);
         }
     }
 
     /// Gives phrases to the models, in order, as far as there are places.
     pub(super) fn say_unsaid(&mut self) {
         while let Some(saying) = self.unsaid.pop_front() {
-            let said = self.recital.say(saying.sentence.clone(), saying.manner);
+            let said = self.narration.say(saying.line.clone());
             let error = match said {
                 Ok(idx) => {
                     self.said.insert(idx, saying);
@@ -70,13 +69,8 @@ impl Speaking {
                 self.unsaid.push_front(saying);
                 return;
             }
-            let error = ApiError::from(TtsError::refused("speech model", error));
-            error.log();
             // What this lets go of is not in the queue any more, so this ends.
-            self.on(Event::Failed {
-                phrase: saying.id,
-                failure: failure(&error),
-            });
+            self.give_up(saying.id, TtsError::refused("speech model", error));
         }
     }
 
@@ -157,10 +151,9 @@ impl Speaking {
         let may_get_text = request.as_ref().is_some_and(super::Request::text_is_open);
         self.names.end(key, may_get_text);
         let (audio, took) = request.map_or((Duration::ZERO, Duration::ZERO), |it| {
-            let made = Duration::from_secs_f64(it.n_made as f64 / f64::from(SAMPLE_RATE_HZ));
+            let made = Duration::from_secs_f64(it.n_made() as f64 / f64::from(SAMPLE_RATE_HZ));
             (made, it.turn.map_or(Duration::ZERO, |it| it.elapsed()))
         });
-        self.app.metrics.audio.inc_by(audio.as_secs_f64());
         self.app.metrics.ended(Edge::Stream, outcome, audio, took);
     }
 

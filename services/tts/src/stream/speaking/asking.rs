@@ -222,10 +222,13 @@ impl Speaking {
     /// What options mean on this connection.
     fn speech(&self, asked: &SpeechOptions) -> Result<Speech, TtsError> {
         let asked = asked.clone().over(self.client.asked.clone());
-        // Half the bits: seeds are told in JSON, whose readers may keep 53.
-        let drawn = uuid::Uuid::new_v4().as_u64_pair().1 & u64::from(u32::MAX);
-        let served = self.app.models.served();
-        Ok(Speech::new(&asked, &self.app.settings, served, drawn)?)
+        let app = &self.app;
+        Ok(Speech::new(
+            &asked,
+            &app.settings,
+            app.models.served(),
+            app.draw(),
+        )?)
     }
 
     /// A key for a new request, if it may have this name.
