@@ -106,7 +106,7 @@ pub(crate) fn start(change: impl FnOnce(&mut Config)) -> Running {
         .name("service".to_owned())
         .spawn(serve)
         .unwrap();
-    let (address, admin) = address.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (address, admin) = address.recv_timeout(Duration::from_secs(60)).unwrap();
     Running {
         address,
         service,
@@ -120,7 +120,7 @@ pub(crate) fn start(change: impl FnOnce(&mut Config)) -> Running {
 
 impl Running {
     pub(crate) fn outcome(&self) -> Outcome {
-        self.outcome.recv_timeout(Duration::from_secs(20)).unwrap()
+        self.outcome.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
     pub(crate) fn finish_loading(&mut self) {
@@ -154,9 +154,9 @@ pub(crate) fn other_half(test: &str) -> Command {
     command
 }
 
-/// Polls a condition for up to ten seconds.
+/// Polls a condition for up to half a minute.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         if condition() {
             return;
         }
@@ -304,7 +304,7 @@ async fn session(service: Service, mut socket: Socket, admission: Admission) {
         let answered = match received {
             Received::Text(text) if &*text == "panic" => panic!("on purpose"),
             Received::Text(text) if &*text == "nap" => {
-                tokio::time::sleep(Duration::from_millis(1500)).await;
+                tokio::time::sleep(Duration::from_millis(3000)).await;
                 socket.send_text("awake").await
             }
             Received::Text(text) if &*text == "stuck" => std::future::pending().await,

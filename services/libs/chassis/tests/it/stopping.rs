@@ -6,7 +6,7 @@ use chassis::server::Outcome;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{connect, get, read_answer, read_to_end, send, ws, ws_at};
-use crate::service::{pause, start, wait_until};
+use crate::service::{start, wait_until};
 
 const CLEAN: Outcome = Outcome {
     n_cut: 0,
@@ -18,7 +18,7 @@ fn live_sessions_are_told_and_running_requests_finish() {
     let running = start(|_| {});
     let mut sockets: Vec<_> = (0..20).map(|_| ws(running.address)).collect();
     let mut request = connect(running.address);
-    send(&mut request, "GET /work/4000", b"");
+    send(&mut request, "GET /work/8000", b"");
     running.wait_for_places(21);
     let began = Instant::now();
     running.stop.stop();
@@ -51,7 +51,7 @@ fn live_sessions_are_told_and_running_requests_finish() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
     assert_eq!(running.outcome(), CLEAN);
     assert!(
-        began.elapsed() < Duration::from_secs(12),
+        began.elapsed() < Duration::from_secs(30),
         "{:?}",
         began.elapsed()
     );
@@ -70,7 +70,7 @@ fn the_deadline_cuts_what_is_stuck_and_counts_it() {
     let outcome = running.outcome();
     assert!(!outcome.is_forced && 2 <= outcome.n_cut, "{outcome:?}");
     assert!(
-        began.elapsed() < Duration::from_secs(4),
+        began.elapsed() < Duration::from_secs(20),
         "{:?}",
         began.elapsed()
     );
@@ -87,12 +87,12 @@ fn a_second_signal_ends_at_once() {
     let began = Instant::now();
     running.stop.stop();
     assert!(running.outcome().is_forced);
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
 fn an_announced_stop_still_serves_for_a_while() {
-    let running = start(|config| config.drain.announce_ms = 1500);
+    let running = start(|config| config.drain.announce_ms = 5000);
     let mut socket = ws(running.address);
     running.stop.stop();
     wait_until("readiness to go", || {
@@ -117,7 +117,7 @@ fn an_idle_keep_alive_connection_does_not_hold_the_server() {
     running.stop.stop();
     assert_eq!(running.outcome(), CLEAN);
     assert!(
-        began.elapsed() < Duration::from_secs(4),
+        began.elapsed() < Duration::from_secs(20),
         "{:?}",
         began.elapsed()
     );
@@ -130,10 +130,10 @@ fn the_admin_port_watches_to_the_end() {
     });
     let admin = running.admin.unwrap();
     let mut request = connect(running.address);
-    send(&mut request, "GET /work/1000", b"");
+    send(&mut request, "GET /work/4000", b"");
     running.wait_for_places(1);
     running.stop.stop();
-    pause(Duration::from_millis(200));
+    wait_until("the drain to begin", || running.service.drain().has_begun());
     assert_eq!(get(admin, "/readyz").status, 503);
     assert_eq!(get(admin, "/livez").status, 200);
     assert_eq!(running.outcome(), CLEAN);
