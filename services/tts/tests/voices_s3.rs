@@ -9,12 +9,13 @@
     reason = "tests"
 )]
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chassis::api_error::Classify as _;
@@ -50,23 +51,26 @@ impl Moto {
             println!("skipped: moto is missing; `scripts/setup.sh --tests` installs it");
             return None;
         }
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let process = Command::new("python3")
-            .args([
-                "-m",
-                "moto.server",
-                "-H",
-                "127.0.0.1",
-                "-p",
-                &port.to_string(),
-            ])
+        // It takes a port that is free and says which: one that was found free before may be another's by then.
+        let mut process = Command::new("python3")
+            .args(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .env("PYTHONPATH", packages)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let port = lines.find_map(|line| {
+            let line = line.ok()?;
+            let (_, port) = line.split_once("Running on http://127.0.0.1:")?;
+            port.trim().parse().ok()
+        });
+        let port = port.expect("moto does not start");
+        // What it says of each request is not read, and must not fill the pipe.
+        let rest = move || {
+            let _n_lines = lines.count();
+        };
+        drop(thread::Builder::new().spawn(rest).unwrap());
         let moto = Moto { process, port };
         let began = Instant::now();
         while !moto.make_bucket() {
@@ -74,7 +78,7 @@ impl Moto {
                 began.elapsed() < Duration::from_secs(120),
                 "moto does not start"
             );
-            std::thread::park_timeout(Duration::from_millis(50));
+            thread::park_timeout(Duration::from_millis(50));
         }
         Some(moto)
     }
@@ -298,9 +302,9 @@ async fn voices_in_use_outlive_the_server() {
     until_stale().await;
     let began = Instant::now();
     store.resolve("ada").await.unwrap();
-    // A check takes a second at most.
+    // A check takes a second at most, and a machine that is busy some more.
     assert!(
-        began.elapsed() < Duration::from_secs(4),
+        began.elapsed() < Duration::from_secs(15),
         "{:?}",
         began.elapsed()
     );

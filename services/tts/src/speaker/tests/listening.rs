@@ -218,7 +218,7 @@ async fn who_runs_out_gets_what_there_is_without_a_further_token() {
     let (second, late) = second.await.unwrap();
     assert!((5..=15 - 3).contains(&second.n_tokens), "{second:?}");
     // Generous, for a machine that is busy with other tests.
-    assert!(late < Duration::from_millis(500), "{late:?}");
+    assert!(late < Duration::from_secs(5), "{late:?}");
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn a_lost_answer_loses_no_voice() {
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_a_whole_voice_or_none() {
     let (objects, _studio, store) = failing().await;
-    objects.set(Some(Fault::Slow("voices", Duration::from_millis(100))));
+    objects.set(Some(Fault::Slow("voices", Duration::from_secs(2))));
     let mut registering = Box::pin(store.register(registration("ada", 120.0)));
     while objects.objects().await.len() < 2 {
         let waited = tokio::time::timeout(Duration::from_millis(2), &mut registering).await;
@@ -117,9 +117,10 @@ async fn a_client_that_goes_away_leaves_a_whole_voice_or_none() {
     drop(registering);
     let gone = store.resolve("ada").await.unwrap_err();
     assert_eq!(gone.code(), ErrorCode::UnknownVoice);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    while objects.objects().await.len() < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     store.resolve("ada").await.unwrap();
-    assert_eq!(objects.objects().await.len(), 3);
 }
 
 #[tokio::test]
@@ -260,7 +261,7 @@ async fn a_store_that_does_not_answer_delays_known_voices_once() {
     until_stale().await;
     let began = Instant::now();
     store.resolve("ada").await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
