@@ -166,7 +166,7 @@ accepting() {
     read -ra children <"/proc/$master/task/$master/children" 2>/dev/null || true
     for child in "${children[@]}"; do
         # A title may have zeros behind it.
-        [[ $(tr '\0' ' ' <"/proc/$child/cmdline" 2>/dev/null) =~ ^"nginx: worker process"\ *$ ]] && echo "$child"
+        [[ $(tr '\0' ' ' 2>/dev/null <"/proc/$child/cmdline") =~ ^"nginx: worker process"\ *$ ]] && echo "$child"
     done
     return 0
 }

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
@@ -16,7 +17,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # More than all buffers of sockets on the way.
-FLOOD_BYTES = 64 << 20
+FLOOD_BYTES = 256 << 20
 
 
 def need_nginx():
@@ -40,8 +41,13 @@ def need_ipv6():
 
 
 def free_ports(count):
-    """Ports that were free a moment ago, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports that were free a moment ago, all different. The kernel gives none of these to a connection meanwhile."""
+    sockets = []
+    while len(sockets) < count:
+        try:
+            sockets.append(socket.create_server(("127.0.0.1", random.randrange(12_000, 20_000))))
+        except OSError:
+            continue
     ports = [it.getsockname()[1] for it in sockets]
     for it in sockets:
         it.close()
@@ -153,7 +159,7 @@ class Front:
         subprocess.run([str(ROOT / "scripts/nginx_upstreams.sh"), *arguments], env=self.environment, check=True)
 
     def _wait_for(self, port):
-        for _ in range(100):
+        for _ in range(600):
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,13 +26,20 @@ def need_servers():
         raise unittest.SkipTest(f"no {missing} in {TARGET}: cargo build --release -p asr -p tts")
 
 
+def free_port():
+    """A port that was free a moment ago."""
+    while True:
+        port = random.randrange(12_000, 20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Instance:
     """A server that runs."""
 
     def __init__(self, name):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        # Not one that the kernel gives to a connection before the server has it.
+        self.port = free_port()
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen([os.path.join(TARGET, name), "--host", "127.0.0.1", "--port", str(self.port)],
                                          cwd=ROOT, stdout=self._log, stderr=self._log)

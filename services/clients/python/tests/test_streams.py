@@ -144,7 +144,8 @@ class Tts(Streams):
             self.assertEqual([type(it) async for it in speech], [tts.Cancelled])
             speech = tts.connect(fake.tts, patience=FAST)
             await speech.push("Hello")
-            await asyncio.sleep(0.2)
+            while not any(it["type"] == "text" for session in fake.asked for it in session):
+                await asyncio.sleep(0.01)
             await speech.cancel()
             self.assertEqual([type(it) async for it in speech], [tts.Cancelled])
             self.assertEqual(fake.asked[-1][-1]["type"], "cancel")
