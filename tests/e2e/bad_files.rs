@@ -213,7 +213,7 @@ async fn is_well(asr: &Asr) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), empty())
+    tokio::time::timeout(Duration::from_secs(60), empty())
         .await
         .unwrap();
 }

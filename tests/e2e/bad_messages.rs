@@ -223,7 +223,7 @@ fn bombs_are_refused_at_once_and_cost_nothing() {
             "INVALID_PARAMETER"
         );
         assert!(
-            began.elapsed() < Duration::from_secs(5),
+            began.elapsed() < Duration::from_secs(20),
             "{:?}",
             began.elapsed()
         );
@@ -449,8 +449,8 @@ fn broken_frames_end_in_a_protocol_error() {
 #[test]
 fn who_connects_and_says_nothing_is_sent_away_and_keepalive_helps() {
     let asr = small(|raw| {
-        raw.server.ping_interval_ms = 300;
-        raw.server.idle_timeout_ms = 900;
+        raw.server.ping_interval_ms = 1_000;
+        raw.server.idle_timeout_ms = 4_000;
     });
     run(async {
         let mut silent = Client::connect(&asr, "").await;
@@ -462,7 +462,7 @@ fn who_connects_and_says_nothing_is_sent_away_and_keepalive_helps() {
         };
         let keeping = async {
             for _ in 0..12 {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 polite.say(r#"{"type":"keepalive"}"#).await;
                 // Reading answers the pings.
                 drop(tokio::time::timeout(Duration::from_millis(1), polite.next()).await);
@@ -485,7 +485,7 @@ fn who_connects_and_says_nothing_is_sent_away_and_keepalive_helps() {
         );
         assert_eq!(silent.close, Some(1008.into()));
         assert!(
-            (Duration::from_millis(700)..Duration::from_secs(20)).contains(&waited),
+            (Duration::from_millis(3_500)..Duration::from_secs(30)).contains(&waited),
             "{waited:?}"
         );
     });
@@ -508,7 +508,7 @@ fn a_head_that_trickles_in_is_not_waited_for() {
         }
         let waited = began.elapsed();
         assert!(
-            (Duration::from_millis(400)..Duration::from_secs(10)).contains(&waited),
+            (Duration::from_millis(400)..Duration::from_secs(20)).contains(&waited),
             "{waited:?}"
         );
         // And it holds no place.
@@ -551,7 +551,7 @@ fn a_body_that_stops_coming_is_given_up_with_a_reason() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), gone())
+        tokio::time::timeout(Duration::from_secs(30), gone())
             .await
             .unwrap();
     });
@@ -560,13 +560,13 @@ fn a_body_that_stops_coming_is_given_up_with_a_reason() {
 #[test]
 fn a_client_that_hangs_up_ends_its_work() {
     let script = Script {
-        recognizer_delay: Duration::from_secs(1),
+        recognizer_delay: Duration::from_secs(3),
         ..Script::default()
     };
     let asr = Asr::scripted(script, |raw| raw.model.max_batch = 1);
     run(async {
         let file = speech::wav(&speech::hum(2.0), 16_000);
-        // Five that want a second each and do not wait for it.
+        // Five that want three seconds each and do not wait for it.
         for _ in 0..5 {
             let url = asr.url("/v1/transcribe");
             let upload = e2e::http::upload(&url, &file, &[]);
@@ -576,7 +576,6 @@ fn a_client_that_hangs_up_ends_its_work() {
                     .is_err()
             );
         }
-        let began = Instant::now();
         let mut client = Client::connect(&asr, "partials=false").await;
         client
             .audio(speech::bytes(
@@ -585,11 +584,8 @@ fn a_client_that_hangs_up_ends_its_work() {
             .await;
         client.until_final().await;
         // The call that runs cannot be stopped; the four that wait are skipped.
-        assert!(
-            began.elapsed() < Duration::from_millis(3_500),
-            "{:?}",
-            began.elapsed()
-        );
+        let n_calls = asr.metric("asr_batch_size_count{model=\"whisper\"}").await;
+        assert!(n_calls <= 2.0, "{n_calls} calls");
         client.finish().await;
     });
 }

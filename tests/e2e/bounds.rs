@@ -109,7 +109,7 @@ async fn is_empty(asr: &Asr) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), empty()).await;
+    let waited = tokio::time::timeout(Duration::from_secs(60), empty()).await;
     assert!(waited.is_ok(), "{}", get(&asr.url("/health")).await.text());
 }
 

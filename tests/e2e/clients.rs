@@ -173,7 +173,11 @@ fn what_a_draining_instance_does_not_take_is_taken_by_another() {
             let bytes = self::audio();
             stream(address, &bytes, 4.0).await
         });
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        // In the middle of it.
+        let received = "asr_audio_seconds_total{kind=\"stream\"}";
+        while going.metric(received).await < 2.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         proxy.aim(Asr::shared().address);
         going.stop();
         let (told, receipt) = streaming.await.unwrap();

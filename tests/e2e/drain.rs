@@ -19,7 +19,8 @@ fn twenty_that_are_speaking_get_their_finals_and_the_twenty_first_is_sent_elsewh
         recognizer_delay: Duration::from_millis(30),
         ..Script::default()
     };
-    let asr = Asr::scripted(script, |raw| raw.stream.audio_idle_ms = 600);
+    // Longer than it takes to connect all of them, or those who go on would have been cut in two.
+    let asr = Asr::scripted(script, |raw| raw.stream.audio_idle_ms = 5_000);
     run(async {
         let mut sessions = Vec::new();
         for _ in 0..20 {
@@ -88,7 +89,7 @@ fn twenty_that_are_speaking_get_their_finals_and_the_twenty_first_is_sent_elsewh
 
 #[test]
 fn who_never_stops_speaking_gets_a_text_before_the_deadline() {
-    let asr = Asr::scripted(Script::default(), |raw| raw.drain.deadline_ms = 3_000);
+    let asr = Asr::scripted(Script::default(), |raw| raw.drain.deadline_ms = 8_000);
     let began = Instant::now();
     run(async {
         let mut client = Client::connect(&asr, "").await;
@@ -114,7 +115,7 @@ fn who_never_stops_speaking_gets_a_text_before_the_deadline() {
     });
     let outcome = asr.ended();
     assert_eq!((outcome.n_cut, outcome.is_forced), (0, false));
-    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(began.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

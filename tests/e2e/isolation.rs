@@ -8,6 +8,7 @@ use e2e::stream::{Client, check_promises};
 use e2e::{Asr, encode, run};
 use tokio_tungstenite::tungstenite::Message;
 use wire::asr::ServerMessage;
+use wire::asr::stream::TurnEndReason;
 
 /// Everything that a session was told, as it was told, but for wall times and ids.
 fn told(client: &Client) -> Vec<String> {
@@ -23,6 +24,10 @@ fn told(client: &Client) -> Vec<String> {
                 word.confidence = (word.confidence * 50.0).round() / 50.0;
             }
             Some(format!("{it:?}"))
+        }
+        // A turn that the client ended tells the judge's last word, and how often it was asked before is a matter of speed.
+        ServerMessage::TurnEnd(it) if it.reason == TurnEndReason::Close => {
+            Some(format!("turn {} closed", it.segment_id))
         }
         ServerMessage::TurnEnd(it) => Some(format!(
             "turn {} {:?} {:.2}",
@@ -191,6 +196,30 @@ fn an_engine_that_panics_or_fails_for_one_answers_the_others() {
         .await;
         // And afterwards.
         probe(&asr).await;
+    });
+}
+
+#[test]
+fn no_session_s_draft_takes_the_place_of_another_s() {
+    // A newer draft replaces the older one of its session: of each there is one, and all of them wait at once.
+    let script = Script {
+        recognizer_delay: Duration::from_millis(200),
+        ..Script::default()
+    };
+    let asr = Asr::scripted(script, |raw| raw.model.max_batch = 1);
+    run(async {
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            clients.push(Client::connect(&asr, "partial_interval_ms=100").await);
+        }
+        let talks = clients.iter_mut().map(|client| async {
+            client.audio(speech::bytes(&speech::hum(1.0))).await;
+            // Nothing more comes that another draft could be of.
+            client
+                .until(|it| matches!(it, ServerMessage::Partial(_)))
+                .await;
+        });
+        futures_util::future::join_all(talks).await;
     });
 }
 

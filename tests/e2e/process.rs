@@ -20,7 +20,8 @@ fn repository() -> PathBuf {
 
 #[test]
 fn on_sigterm_twenty_real_conversations_get_their_texts_and_it_exits_with_0() {
-    let mut process = PROGRAM.start(&["--set", "stream.audio_idle_ms=500"]);
+    // Longer than all of them take to say a first half.
+    let mut process = PROGRAM.start(&["--set", "stream.audio_idle_ms=10000"]);
     let (name, text) = READ_WELL[3];
     let samples = speech::samples(name);
     let half = samples.len() / 2;

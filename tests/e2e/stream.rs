@@ -251,7 +251,7 @@ fn a_stream_that_falls_silent_on_the_wire_gets_its_final() {
         client.audio(speech::bytes(&speech::hum(1.0))).await;
         let began = Instant::now();
         client.until_final().await;
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < Duration::from_secs(30));
         client.audio(speech::bytes(&speech::hum(1.0))).await;
         client.finish().await;
         check_promises(&client);

@@ -1,9 +1,12 @@
 //! Promise of the client library: whatever happens to its connections, no sample of a speech is missing or comes twice.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use e2e::breaking::{Fate, Proxy};
+use e2e::http::get_blocking;
 use e2e::listening::assert_same;
 use e2e::{Tts, run};
 use tts::models::scripted::Script;
@@ -37,7 +40,12 @@ struct Told {
     end: Option<End>,
 }
 
-async fn listen(mut speech: client::Speech) -> Told {
+async fn listen(speech: client::Speech) -> Told {
+    listen_and_count(speech, &AtomicUsize::new(0)).await
+}
+
+/// As [`listen`], and tells how many samples have come so far.
+async fn listen_and_count(mut speech: client::Speech, n_samples: &AtomicUsize) -> Told {
     let mut told = Told::default();
     while let Some(event) = speech.next().await {
         match event.unwrap() {
@@ -54,6 +62,7 @@ async fn listen(mut speech: client::Speech) -> Told {
                 assert_eq!(it.start_sample + it.samples, told.samples.len() as u64);
                 told.words
                     .extend(it.estimated_words.into_iter().map(|it| it.word));
+                n_samples.store(told.samples.len(), Ordering::Relaxed);
             }
             Event::End(it) => told.end = Some(it),
         }
@@ -135,12 +144,19 @@ fn a_text_in_pieces_is_the_same_speech_to_the_sample_also_where_the_server_did_n
                 ..SpeechOptions::default()
             };
             let (mut text, speech) = client::open(&url(proxy.address), options(chunks)).unwrap();
-            let listening = tokio::spawn(listen(speech));
+            let n_samples = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&n_samples);
+            let listening = tokio::spawn(async move { listen_and_count(speech, &counted).await });
             for piece in ["We will", " have to ", "hurry, and"] {
                 text.push(piece).await.unwrap();
             }
-            // Longer than the server waits, and longer than the breaks of the first part take.
-            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            // Until the server has waited long enough and the first part is told, with all breaks: of those, `Full` takes a second.
+            let so_far = || n_samples.load(Ordering::Relaxed);
+            let mut before = 0;
+            while so_far() == 0 || before < so_far() {
+                before = so_far();
+                tokio::time::sleep(Duration::from_millis(2_000)).await;
+            }
             for piece in [" then we", " rest. Is", " there more? Yes, there"] {
                 text.push(piece).await.unwrap();
             }
@@ -169,11 +185,17 @@ fn what_a_draining_instance_does_not_begin_is_begun_by_another() {
         let (mut text, speech) =
             client::open(&url(proxy.address), options(SpeechOptions::default())).unwrap();
         let listening = tokio::spawn(listen(speech));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let is_connected = || get_blocking(going.address, "/health").contains("\"connections\":1,");
+        while !is_connected() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert_eq!(proxy.n_accepted(), 1);
         proxy.aim(other.address);
         going.stop();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // It tells its client, and ends once that has left.
+        while is_connected() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         text.push("Hello there.").await.unwrap();
         drop(text);
         check(&listening.await.unwrap());

@@ -440,12 +440,12 @@ fn frames_that_are_too_large_or_broken_end_the_session_with_a_reason() {
 #[test]
 fn a_silent_client_is_sent_away_and_one_that_is_spoken_to_is_not() {
     let script = Script {
-        step_delay: Duration::from_millis(15),
+        step_delay: Duration::from_millis(20),
         ..Script::default()
     };
     let tts = Tts::scripted(script, |raw| {
-        raw.server.ping_interval_ms = 200;
-        raw.server.idle_timeout_ms = 900;
+        raw.server.ping_interval_ms = 500;
+        raw.server.idle_timeout_ms = 2_500;
     });
     run(async {
         let mut client = Listener::connect(tts.address, "").await;

@@ -6,6 +6,7 @@ use asr::models::scripted::Script as HearingScript;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use e2e::http::{Answer, client, get, post, upload};
+use e2e::listening::assert_same;
 use e2e::{Asr, Tts, run};
 use serde_json::{Value, json};
 use tts::models::scripted::Script;
@@ -59,14 +60,6 @@ async fn read(reader: &Asr, file: &[u8], fields: &[(&str, &str)]) -> (f64, u64) 
         told["duration"].as_f64().unwrap(),
         told["sample_rate"].as_u64().unwrap(),
     )
-}
-
-/// Whether two pieces of speech differ only by how they were joined: pieces are cut as a listener needs them, and that is a matter of time.
-fn sound_alike(one: &[u8], other: &[u8]) -> bool {
-    let (one, other) = (s16(one), s16(other));
-    let pairs = one.iter().zip(&other);
-    let difference: Vec<i16> = pairs.map(|(a, b)| a.wrapping_sub(*b)).collect();
-    one.len() == other.len() && rms(&difference) < 0.2 * rms(&one)
 }
 
 #[test]
@@ -209,8 +202,9 @@ fn sentences_are_parted_by_the_silence_that_is_set() {
 
 #[test]
 fn the_first_bytes_come_long_before_the_last() {
+    // Slow enough that the whole takes much longer than a busy machine keeps the first bytes waiting.
     let script = Script {
-        step_delay: Duration::from_millis(10),
+        step_delay: Duration::from_millis(25),
         ..Script::default()
     };
     let tts = Tts::scripted(script, |_| {});
@@ -274,7 +268,7 @@ fn openai_s_clients_are_answered_in_their_words() {
             &json!({"text": TEXT, "format": "pcm", "encoding": "pcm_s16le"}),
         )
         .await;
-        assert!(sound_alike(&plain.body, &native.body));
+        assert_same(&s16(&plain.body), &s16(&native.body), "asked natively");
 
         let mut asked = pcm.clone();
         asked["stream_format"] = "sse".into();
@@ -292,7 +286,7 @@ fn openai_s_clients_are_answered_in_their_words() {
             assert_eq!(delta["type"], "speech.audio.delta");
             bytes.extend(STANDARD.decode(delta["audio"].as_str().unwrap()).unwrap());
         }
-        assert!(sound_alike(&bytes, &plain.body));
+        assert_same(&s16(&bytes), &s16(&plain.body), "in events");
         assert!(2 <= deltas.len());
         assert_eq!(done["type"], "speech.audio.done");
         let usage = &done["usage"];
@@ -410,14 +404,14 @@ fn work_for_a_client_that_left_ends() {
                 if health["connections"] == 0 && health["queue_depth"] == 0 {
                     break;
                 }
-                assert!(began.elapsed() < Duration::from_secs(3), "{health}");
+                assert!(began.elapsed() < Duration::from_secs(20), "{health}");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             // Nobody is stepped any more: what is asked for now has all the steps.
             let free = Instant::now();
             let answer = synthesize(&tts, &json!({"text": "And now for something else."})).await;
             assert_eq!(answer.status, 200);
-            assert!(free.elapsed() < Duration::from_secs(3));
+            assert!(free.elapsed() < Duration::from_secs(20));
         }
         let cancelled = tts
             .metric("tts_utterances_total{edge=\"rest\",outcome=\"cancelled\"}")

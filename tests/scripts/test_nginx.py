@@ -292,7 +292,8 @@ class Live(unittest.TestCase):
                 status, headers, body = self.ask(path, method, b"{}" if method == "POST" else None)
                 times.append(time.monotonic() - began)
                 self.assertEqual((status, headers["Retry-After"], json.loads(body)["status"]), (503, "7", 503))
-            self.assertLess(sorted(times)[5], 0.05)
+            # The fastest: waiting for somebody would delay each of them, a busy machine delays some.
+            self.assertLess(min(times), 0.05)
 
     def test_nobody_there(self):
         gone = Instance("asr-1")

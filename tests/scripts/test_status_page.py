@@ -212,10 +212,10 @@ class Watching(unittest.TestCase):
 
     def test_an_instance_that_hangs_does_not_stop_the_page(self):
         played = self.start("asr-8001", "tts-8002")
-        played["asr-8001"].delay = 8
+        played["asr-8001"].delay = 25
         began = time.monotonic()
         _, by_name = self.look("1000")
-        self.assertLess(time.monotonic() - began, 6)
+        self.assertLess(time.monotonic() - began, 20)
         self.assertEqual((by_name["asr-8001"]["state"], by_name["asr-8001"]["reasons"]), ("down", ["no answer in time"]))
         self.assertEqual(by_name["tts-8002"]["state"], "ready")
 

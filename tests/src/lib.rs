@@ -101,6 +101,8 @@ pub fn settings(configure: impl FnOnce(&mut Raw)) -> Settings {
     raw.drain.deadline_ms = 20_000;
     // A machine that builds something else meanwhile is slow; who is not about overload should not meet it.
     raw.model.max_wait_ms = 60_000;
+    // Nor should who is not about silence on the wire fall silent because a test had to wait for a processor.
+    raw.stream.audio_idle_ms = 60_000;
     configure(&mut raw);
     let mut problems = Problems::default();
     raw.check(&mut problems)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -73,24 +73,23 @@ impl Listener {
         }
     }
 
+    /// Connects as one to whom the kernel sends little that was not read, however much memory it has.
+    pub async fn connect_narrowly(address: SocketAddr) -> Listener {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(65_536).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let url = format!("ws://{address}/v1/stream/tts");
+        let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        Listener::greeted(socket).await
+    }
+
     /// Connects, or tells why not.
     pub async fn try_connect(address: SocketAddr, query: &str) -> Result<Listener, Refused> {
         let request = format!("ws://{address}/v1/stream/tts?{query}")
             .into_client_request()
             .unwrap();
         match tokio_tungstenite::connect_async(request).await {
-            Ok((socket, _)) => {
-                let mut client = Listener {
-                    socket,
-                    heard: Vec::new(),
-                    audio: Vec::new(),
-                    close: None,
-                };
-                client
-                    .until(|it| matches!(it, ServerMessage::Ready(_)))
-                    .await;
-                Ok(client)
-            }
+            Ok((socket, _)) => Ok(Listener::greeted(socket).await),
             Err(Error::Http(answer)) => {
                 let body = answer.body().clone().unwrap_or_default();
                 let body: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -104,6 +103,20 @@ impl Listener {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Takes the first `ready`.
+    async fn greeted(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Listener {
+        let mut client = Listener {
+            socket,
+            heard: Vec::new(),
+            audio: Vec::new(),
+            close: None,
+        };
+        client
+            .until(|it| matches!(it, ServerMessage::Ready(_)))
+            .await;
+        client
     }
 
     /// Sends a text frame.

@@ -50,6 +50,18 @@ impl Service {
         format!("http://{}{path}", self.address)
     }
 
+    /// What it counts under this name and these labels, as they stand at its `/metrics`.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let text = http::get(&self.url("/metrics")).await.text();
+        let value = text
+            .lines()
+            .find_map(|it| it.strip_prefix(series)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no {series} in\n{text}"))
+            .parse()
+            .unwrap()
+    }
+
     /// Asks it to stop, as SIGTERM does.
     pub fn stop(&self) {
         self.stop.stop();

@@ -8,7 +8,6 @@ use tts::models::scripted::{self, Script};
 use tts::settings::{Raw, Settings};
 use tts::{Outcome, Problems, server};
 
-use crate::http::get;
 use crate::service::Service;
 
 /// A synthesiser that runs in this process until it is dropped, with voices of its own.
@@ -55,14 +54,6 @@ impl Tts {
             server.run(stop).await.unwrap()
         });
         Tts { service, voices }
-    }
-
-    /// The value of a line of its metrics.
-    pub async fn metric(&self, line: &str) -> f64 {
-        let text = get(&self.url("/metrics")).await.text();
-        let value = text.lines().find_map(|it| it.strip_prefix(line));
-        let value = value.unwrap_or_else(|| panic!("no {line} in\n{text}"));
-        value.trim().parse().unwrap()
     }
 
     /// Asks it to stop and waits until it has.
