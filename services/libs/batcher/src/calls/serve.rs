@@ -32,19 +32,25 @@ const LINGER_PART: u32 = 16;
 /// Answers batches until there are no more.
 pub(super) fn serve<M: Model>(mut model: M, mut hand: Hand, queue: &CallQueue<M>) -> EndReason {
     while let Some(batch) = queue.next_batch() {
-        let n_background = batch
-            .iter()
-            .filter(|it| it.load.ticket.lane() == Lane::Background)
-            .count();
+        let n_returning = n_returning(batch.iter().map(|it| it.load.ticket.lane()));
         let began = Instant::now();
         let came_back = answer(&mut model, &hand, queue, batch);
         if let Err(reason) = hand.judge(came_back, || model.self_test()) {
             return reason;
         }
-        let linger = MAX_LINGER.min(began.elapsed() / LINGER_PART);
-        queue.linger(n_background, linger);
+        queue.linger(n_returning, linger_after(began.elapsed()));
     }
     EndReason::Stopped
+}
+
+/// How many of a batch may ask again at once: those in the background, who have a long recording to go through.
+fn n_returning(lanes: impl Iterator<Item = Lane>) -> usize {
+    lanes.filter(|it| *it == Lane::Background).count()
+}
+
+/// How long a worker lingers after a batch that took so long.
+fn linger_after(took: Duration) -> Duration {
+    MAX_LINGER.min(took / LINGER_PART)
 }
 
 /// Answers every job of a batch. Tells whether any call came back, be it with an error.
@@ -98,4 +104,26 @@ fn answer<M: Model>(
         ticket.answer(answer, metrics);
     }
     came_back
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_lingers_for_nobody_but_those_in_the_background() {
+        assert_eq!(n_returning([Lane::Background; 3].into_iter()), 3);
+        assert_eq!(n_returning([Lane::Normal; 3].into_iter()), 0);
+        assert_eq!(n_returning([Lane::Urgent; 3].into_iter()), 0);
+    }
+
+    #[test]
+    fn a_worker_lingers_for_a_sixteenth_of_a_call_and_for_ten_milliseconds_at_most() {
+        let micros = |took| linger_after(Duration::from_micros(took)).as_micros();
+        assert_eq!(micros(0), 0);
+        assert_eq!(micros(1_600), 100);
+        assert_eq!(micros(16_000), 1_000);
+        assert_eq!(micros(160_000), 10_000);
+        assert_eq!(micros(20_000_000), 10_000);
+    }
 }

@@ -60,6 +60,43 @@ fn what_waits_while_a_call_runs_shares_the_next() {
     );
 }
 
+/// Two that ask again as soon as they are answered, as long recordings do. Each call is long enough to be lingered after for as long as
+/// it ever is; a machine that is busy may be too late for that once or twice.
+#[test]
+fn two_that_take_turns_in_the_background_soon_share_a_call() {
+    let bench = start(1);
+    let ask = || {
+        let gate = Arc::new(Gate::default());
+        let job = Job {
+            lane: Lane::Background,
+            ..job("a", Act::Wait(Arc::clone(&gate)))
+        };
+        (gate, bench.batcher.submit(job).unwrap())
+    };
+    let (mut gate, mut runs) = ask();
+    gate.wait_for(1);
+    let (mut next_gate, mut waits) = ask();
+    for _ in 0..20 {
+        thread::park_timeout(Duration::from_millis(200));
+        gate.open();
+        assert_eq!(runs.wait(), yes("A"));
+        let (again_gate, again) = ask();
+        next_gate.wait_for(1);
+        if bench.log.lines().last().is_some_and(|it| it == "a a") {
+            next_gate.open();
+            again_gate.open();
+            assert_eq!((waits.wait(), again.wait()), (yes("A"), yes("A")));
+            return;
+        }
+        (gate, runs) = (next_gate, waits);
+        (next_gate, waits) = (again_gate, again);
+    }
+    // Or the worker would be waited for.
+    gate.open();
+    next_gate.open();
+    panic!("they never shared one: {:?}", bench.log.lines());
+}
+
 #[test]
 fn one_that_panics_fails_alone() {
     check(

@@ -3,12 +3,12 @@
 
 use std::time::Instant;
 
-use self::scripted::{Bench, Scripted, settings, start, start_with};
+use self::scripted::{Bench, Request, Scripted, settings, start, start_with};
 use super::*;
 use crate::{
     lane::Lane,
     queue::StreamId,
-    testing::{Health, soon},
+    testing::{Gate, Health, soon},
 };
 
 mod ends;
@@ -214,6 +214,36 @@ fn who_has_gone_is_evicted_before_the_next_step() {
 }
 
 #[test]
+fn who_leaves_during_a_step_that_fails_is_not_stepped_again() {
+    let bench = start(3, 8);
+    let leaves = bench.submit("l", "wcccc");
+    bench.gate.wait_for(1);
+    let gate = Arc::new(Gate::default());
+    let waits = Request {
+        name: "w",
+        script: "cwl",
+        gate: Arc::clone(&gate),
+    };
+    let mut waits = bench.stepper.submit(Job::new(Lane::Urgent, waits)).unwrap();
+    let mut spoils = bench.submit("s", "Sl");
+    bench.gate.open();
+    // In the step of all three, which the last one of them will spoil.
+    gate.wait_for(1);
+    bench.news();
+    drop(leaves);
+    gate.open();
+    assert_eq!(read(&mut waits), "w0 w1 w2 ;");
+    assert_eq!(read(&mut spoils), "s0 s1 ;");
+    bench.rest();
+    assert_eq!(
+        bench.news(),
+        [
+            "step w", "step s", "evict l", "step w s", "evict w", "evict s"
+        ]
+    );
+}
+
+#[test]
 fn who_leaves_while_it_is_let_in_is_never_stepped() {
     let bench = start(1, 8);
     let leaves = bench.submit("l", "w:ccc");
@@ -297,6 +327,12 @@ fn what_is_due_first_is_let_in_first() {
 fn who_waited_too_long_is_told_though_nothing_else_happens() {
     let bench = start(1, 1);
     let _stalled = bench.submit("a", "ccl");
+    // Who has more time than that does not keep the others waiting.
+    let patient = Job {
+        deadline: Some(Instant::now() + Duration::from_secs(3_600)),
+        ..bench.job("c", "l")
+    };
+    let _patient = bench.stepper.submit(patient).unwrap();
     bench.rest();
     let late = Job {
         deadline: Some(Instant::now() + Duration::from_millis(30)),
@@ -304,7 +340,7 @@ fn who_waited_too_long_is_told_though_nothing_else_happens() {
     };
     let mut late = bench.stepper.submit(late).unwrap();
     assert_eq!(read(&mut late), "Expired;");
-    assert_eq!(bench.stepper.load().urgent.held, 1);
+    assert_eq!(bench.stepper.load().urgent.held, 2);
 }
 
 #[test]
