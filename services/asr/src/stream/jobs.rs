@@ -200,3 +200,113 @@ fn recognition(options: &StreamOptions, work: Transcribe, stream: StreamId) -> O
         ..base
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::settings::Problems;
+    use wire::asr::StreamConfig;
+
+    use super::*;
+    use crate::models::Served;
+    use crate::recognizer::Window;
+    use crate::settings::Raw;
+
+    fn options(prompt: Option<&str>) -> StreamOptions {
+        let settings = Raw::defaults().check(&mut Problems::default()).unwrap();
+        let served = Served {
+            name: "demo".to_owned(),
+            aliases: Vec::new(),
+            languages: vec!["en"],
+            multilingual: false,
+            translates: false,
+            window: Window::Full,
+            device: "cpu".to_owned(),
+        };
+        let asked = StreamConfig {
+            prompt: prompt.map(str::to_owned),
+            ..StreamConfig::default()
+        };
+        StreamOptions::new(&asked, &settings, &served).unwrap()
+    }
+
+    fn work(purpose: Purpose, context: Option<&str>) -> Transcribe {
+        Transcribe {
+            job: JobId(1),
+            purpose,
+            range: 0..16_000,
+            prefix: None,
+            context: context.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_model_is_prompted_with_what_the_session_said_and_no_other() {
+        let prompt = |asked: Option<&str>, context: Option<&str>| {
+            let stream = StreamId::unique();
+            recognition(&options(asked), work(Purpose::Final, context), stream).prompt
+        };
+        // One session after the other.
+        let both = prompt(Some("Names: Ada."), Some(" said before"));
+        assert_eq!(both.as_deref(), Some("Names: Ada. said before"));
+        assert_eq!(prompt(None, None), None);
+        assert_eq!(prompt(Some("Bob."), None).as_deref(), Some("Bob."));
+        assert_eq!(prompt(None, None), None);
+        assert_eq!(prompt(None, Some("so")).as_deref(), Some("so"));
+    }
+
+    #[test]
+    fn a_draft_may_be_replaced_by_the_session_s_next_and_nothing_else_may() {
+        let stream = StreamId::unique();
+        let replaces = |purpose| recognition(&options(None), work(purpose, None), stream).replaces;
+        assert_eq!(replaces(Purpose::Draft), Some(stream));
+        assert_eq!(replaces(Purpose::Final), None);
+        assert_eq!(replaces(Purpose::Cut), None);
+    }
+
+    /// A session of hours has many thousands of jobs.
+    #[tokio::test]
+    async fn what_has_ended_is_forgotten() {
+        let mut jobs = Jobs::default();
+        for nth in 0..100 {
+            let job = JobId(nth);
+            let asked = Instant::now();
+            if nth % 3 == 0 {
+                jobs.add(job, std::future::pending());
+                jobs.cancel(job);
+                assert!(matches!(jobs.next().await, Done::Cancelled));
+            } else if nth % 3 == 1 {
+                let answer = Ok(0.5);
+                jobs.add(job, async move { Done::Judged { job, asked, answer } });
+                assert!(matches!(jobs.next().await, Done::Judged { .. }));
+            } else {
+                jobs.add(job, async move {
+                    Done::Transcribed {
+                        job,
+                        purpose: Purpose::Draft,
+                        asked,
+                        answer: Ok(Transcript::default()),
+                    }
+                });
+                assert!(matches!(jobs.next().await, Done::Transcribed { .. }));
+            }
+        }
+        assert_eq!((jobs.handles.len(), jobs.running.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ends_leaves_no_job_behind() {
+        let held = Arc::new(());
+        let mut jobs = Jobs::default();
+        for nth in 0..3 {
+            let mine = Arc::clone(&held);
+            jobs.add(JobId(nth), async move {
+                std::future::pending::<()>().await;
+                drop(mine);
+                Done::Cancelled
+            });
+        }
+        assert_eq!(Arc::strong_count(&held), 4);
+        drop(jobs);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
