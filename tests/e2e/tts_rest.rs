@@ -204,7 +204,7 @@ fn sentences_are_parted_by_the_silence_that_is_set() {
 fn the_first_bytes_come_long_before_the_last() {
     // Slow enough that the whole takes much longer than a busy machine keeps the first bytes waiting.
     let script = Script {
-        step_delay: Duration::from_millis(25),
+        step_delay: Duration::from_millis(50),
         ..Script::default()
     };
     let tts = Tts::scripted(script, |_| {});
