@@ -388,7 +388,8 @@ fn what_is_not_said_by_the_end_of_a_drain_is_told() {
     let tts = Tts::scripted(unhurried(), |raw| raw.drain.deadline_ms = 6_000);
     run(async {
         let mut client = Listener::connect(tts.address, "").await;
-        for n in 0..6 {
+        // Two at a time, of more than a second and a half each: twice the time that there is.
+        for n in 0..14 {
             client.synthesize(&format!("r{n}"), LONG, json!({})).await;
         }
         client.until(is_chunk).await;
@@ -399,7 +400,7 @@ fn what_is_not_said_by_the_end_of_a_drain_is_told() {
             Some(ServerMessage::Error(error)) => error.code.as_str() == "DRAINING",
             _ => false,
         };
-        assert!(is_cut(&told["r5"]), "{}", client.story());
+        assert!(is_cut(&told["r13"]), "{}", client.story());
         assert_eq!(client.close, Some(1012.into()));
     });
     assert_eq!(tts.ended().n_cut, 0);

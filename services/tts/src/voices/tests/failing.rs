@@ -108,7 +108,8 @@ async fn a_lost_answer_loses_no_voice() {
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_a_whole_voice_or_none() {
     let (objects, _studio, store) = failing().await;
-    objects.set(Some(Fault::Slow("voices", Duration::from_secs(2))));
+    // Half of the time after which the store is given up.
+    objects.set(Some(Fault::Slow("voices", Duration::from_millis(750))));
     let mut registering = Box::pin(store.register(registration("ada", 120.0)));
     while objects.objects().await.len() < 2 {
         let waited = tokio::time::timeout(Duration::from_millis(2), &mut registering).await;
@@ -117,9 +118,13 @@ async fn a_client_that_goes_away_leaves_a_whole_voice_or_none() {
     drop(registering);
     let gone = store.resolve("ada").await.unwrap_err();
     assert_eq!(gone.code(), ErrorCode::UnknownVoice);
-    while objects.objects().await.len() < 3 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let written = async {
+        while objects.objects().await.len() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let written = tokio::time::timeout(Duration::from_secs(30), written).await;
+    written.expect("the voice is written to its end");
     store.resolve("ada").await.unwrap();
 }
 
