@@ -83,7 +83,9 @@ for program in asr tts; do
     [ -x "$from/$program" ] || missing+=("$from/$program is not built: cargo build --release -p asr -p tts")
 done
 [ -e "$native/lib/libonnxruntime.so" ] || missing+=("$native/lib has no native libraries: scripts/setup.sh")
-[ -e "$native/models/silero_vad.onnx" ] || missing+=("$native/models has no models: scripts/setup.sh")
+for model in silero_vad.onnx silero_vad_file.onnx; do
+    [ -e "$native/models/$model" ] || missing+=("$native/models/$model is missing: scripts/setup.sh")
+done
 for problem in "${missing[@]}"; do
     printf 'error: %s\n' "$problem" >&2
 done

@@ -28,7 +28,7 @@ class Installation(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.root = self.folder / "root"
         self.build("first")
-        for name in ("lib/libonnxruntime.so.1.2.3", "models/silero_vad.onnx", "models/smart.onnx", "licenses/it/LICENSE"):
+        for name in ("lib/libonnxruntime.so.1.2.3", "models/silero_vad.onnx", "models/silero_vad_file.onnx", "models/smart.onnx", "licenses/it/LICENSE"):
             write(self.folder / "native" / name, name)
         (self.folder / "native/lib/libonnxruntime.so").symlink_to("libonnxruntime.so.1.2.3")
 
@@ -171,6 +171,12 @@ class Install(Installation):
         self.install("--cpu-only", path=fake)
         self.assertIn("\n#CUDA_VISIBLE_DEVICES=0\n", self.read("etc/voice/tts.env"))
         self.assertIn("PrivateDevices=true", self.read(f"{SYSTEM}/tts@.service.d/cpu-only.conf"))
+
+    def test_a_model_that_a_later_version_needs_is_missed_before_anything_is_replaced(self):
+        (self.folder / "native/models/silero_vad_file.onnx").unlink()
+        told = self.install(code=1)
+        self.assertIn("models/silero_vad_file.onnx is missing: scripts/setup.sh", told)
+        self.assertFalse(self.root.exists())
 
     def test_what_is_missing_is_named_with_the_remedy(self):
         shutil.rmtree(self.folder / "built")
