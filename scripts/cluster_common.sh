@@ -14,6 +14,8 @@ start_timeout_s=${VOICE_START_TIMEOUT_S:-300}
 stop_timeout_s=${VOICE_STOP_TIMEOUT_S:-150}
 started=()
 joining=()
+launching=0
+interrupted=0
 options=()
 host=${VOICE_HOST:-127.0.0.1}
 
@@ -149,10 +151,17 @@ share_of_cores() { # service, how many instances; prints options
     done
 }
 
+# Ends the script, but not between the start of a process and the note of it: what is not noted would stay behind.
+interrupt() { # status
+    interrupted=$1
+    [ "$launching" = 1 ] || exit "$1"
+}
+
 # Starts a process of its own session, so that Ctrl-C reaches only the script, and notes it.
 launch() { # name, log, command...
     local name=$1 log=$2
     shift 2
+    launching=1
     if [ "${combined:-0}" = 1 ]; then
         # Each line says whose it is: as a field of what is JSON, in front of what is not.
         setsid "$@" > >(exec setsid sed -u "s/^{/{\"instance\":\"$name\",/; t; s/^/$name /" >>"$log" 2>&1 9>&-) 2>&1 </dev/null 9>&- &
@@ -161,6 +170,9 @@ launch() { # name, log, command...
     fi
     note_pid "$name" $!
     disown $!
+    started+=("$name")
+    launching=0
+    [ "$interrupted" = 0 ] || exit "$interrupted"
 }
 
 start_instance() { # service, port, options...
@@ -178,7 +190,6 @@ start_instance() { # service, port, options...
     [ -n "${VOICE__SERVER__TRUST_FORWARDED:-}" ] || [ "$host" != 127.0.0.1 ] ||
         environment+=("VOICE__SERVER__TRUST_FORWARDED=true")
     launch "$name" "$(log_of "$name")" "${environment[@]}" "$binary" --host "$host" --port "$port" "$@"
-    started+=("$name")
     joining+=(--add "$name=$(reached_at "$port")")
 }
 
@@ -269,8 +280,8 @@ start_service() { # service, first port, arguments...
     done
     take_cluster
     trap undo_start EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    trap 'interrupt 130' INT
+    trap 'interrupt 143' TERM HUP
     mapfile -t share < <(share_of_cores "$service" "$count")
     for ((idx = 0; idx < count; idx++)); do
         start_instance "$service" $((port + 10 * idx)) "${options[@]}" "${share[@]}"
@@ -329,7 +340,6 @@ start_nginx() { # all, speech, status port
     write_nginx_conf "$@"
     "$nginx" -t -q -c "$cluster/nginx.conf" -p "$cluster" -e "$cluster/nginx.log" || fail "nginx does not accept $cluster/nginx.conf"
     combined=0 launch nginx "$cluster/nginx.log" "$nginx" -c "$cluster/nginx.conf" -p "$cluster" -e "$cluster/nginx.log" -g "daemon off;"
-    started+=(nginx)
     for _ in $(seq 50); do
         ! is_port_taken "$1" || ! is_port_taken "$3" || return 0
         pid_of nginx >/dev/null || break

@@ -116,8 +116,8 @@ for name in "${names[@]}"; do
     [ "$others" -gt 0 ] || [ "$alone" = 1 ] ||
         fail "$name is the only instance of its service; with --alone it is renewed all the same, and nobody serves meanwhile"
 done
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'interrupt 130' INT
+trap 'interrupt 143' TERM HUP
 began=$SECONDS
 for name in "${names[@]}"; do
     since=$SECONDS

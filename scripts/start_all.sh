@@ -94,8 +94,8 @@ for file in "$cluster"/*.pid; do
 done
 ! wants_service nginx || nginx_command >/dev/null
 trap undo_start EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'interrupt 130' INT
+trap 'interrupt 143' TERM HUP
 rm -f "$list"
 
 start_several() { # service, count, first port
@@ -119,7 +119,6 @@ if wants_service nginx; then
     start_nginx "$port" "$tts_front" "$status_port"
     # It runs in a session of its own and finds the cluster by the environment.
     VOICE_RUN=$(dirname "$cluster") combined=0 launch watch "$cluster/watch.log" scripts/watch_instances.sh
-    started+=(watch)
     printf '  %-10s ready, process %s, log %s\n' nginx "$(pid_of nginx)" "$cluster/nginx.log"
     cat <<NEXT
 Serving:

@@ -226,6 +226,16 @@ class Starting(unittest.TestCase):
         self.assertEqual(starting.returncode, 130)
         self.nothing_is_left()
 
+    def test_an_interruption_between_a_start_and_its_note(self):
+        """Ctrl-C at the two worst moments: an instance runs and nothing says so yet, and it is noted and not yet counted."""
+        for moment in ('kill -INT $$; really "$@"', 'really "$@"; kill -INT $$'):
+            code = (". scripts/cluster_common.sh; take_cluster; trap undo_start EXIT; trap 'interrupt 130' INT;"
+                    'eval "really() $(declare -f note_pid | tail -n +2)"; note_pid() { ' + moment + '; };'
+                    "launch asr-1 /dev/null sleep 60; launch asr-2 /dev/null sleep 60")
+            done = subprocess.run(["bash", "-euc", code], cwd=ROOT, env=self.cluster.environment, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr.splitlines()[:1]), (130, ["Stopping what was started."]))
+            self.nothing_is_left()
+
     def test_only_what_is_asked_for(self):
         self.cluster.start("--services", "tts", "--tts", "1")
         self.assertEqual(list(self.cluster.table()), [f"tts-{self.cluster.tts[0]}"])
