@@ -101,13 +101,15 @@ counting() {
 check_scripts() {
     local shellcheck
     shellcheck=$(command -v shellcheck || echo .native/bin/shellcheck)
-    "$shellcheck" scripts/*.sh .ci/run
+    find scripts -name '*.sh' -exec "$shellcheck" {} +
+    "$shellcheck" .ci/run
     # Byte-compiling finds syntax errors; the result is thrown away.
-    local file
-    for file in scripts/*.py tests/scripts/*.py tests/cluster/*.py config/*/*.py; do
+    local file files
+    mapfile -t files < <(find scripts tests/scripts tests/cluster tests/train_demo config -name '*.py')
+    for file in "${files[@]}"; do
         "$python" -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file"
     done
-    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and $(find scripts tests/scripts tests/cluster config -name '*.py' | wc -l) Python files are sound"
+    echo "$(find scripts -name '*.sh' | wc -l) shell scripts and ${#files[@]} Python files are sound"
 }
 
 # Those with real servers are apart from the others, because they need what quickstart builds.
@@ -173,6 +175,7 @@ fi
 step format cargo fmt --all --check
 step scripts check_scripts
 step script-tests counting "$python" -m unittest discover -s tests/scripts
+step train-tests counting "$python" -m unittest discover -s tests/train_demo
 step client-tests counting test_python_client 'test_[cs][ot]*.py'
 step js-tests counting test_js_client cores streams
 step licences check_dependencies

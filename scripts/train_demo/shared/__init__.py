@@ -1,0 +1,1 @@
+"""What both recipes of the built-in models use: run folders, seeds, splits, numbers in words, speech synthesisers, error rates, plots."""
