@@ -5,6 +5,11 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+/// What such a variable says; what is not UTF-8 is replaced.
+pub fn variable_of_library(name: &str) -> Option<String> {
+    env::var_os(name).map(|it| it.to_string_lossy().into_owned())
+}
+
 /// Starts this program again, in the same process, with the variable set, unless it is set already.
 ///
 /// To be called before anything else is done: the program begins anew, with the same arguments. A variable cannot be set for

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chassis::settings::variable_of_library;
 use ort::ep::{self, ExecutionProvider as _};
 
 use super::{OpenError, load_runtime};
@@ -37,9 +38,18 @@ pub enum GpuError {
     NoProvider(PathBuf),
 }
 
-/// Whether the system has NVIDIA's driver.
+/// Whether the system has NVIDIA's driver, and this process was not told to leave its GPUs alone.
 pub fn has_driver() -> bool {
     Path::new(DRIVER).exists()
+        && shows_devices(variable_of_library("CUDA_VISIBLE_DEVICES").as_deref())
+}
+
+/// What CUDA makes of `CUDA_VISIBLE_DEVICES`: devices up to the first that cannot be.
+fn shows_devices(visible: Option<&str>) -> bool {
+    visible.is_none_or(|them| {
+        let first = them.split(',').next().unwrap_or_default().trim();
+        !first.is_empty() && !first.starts_with('-') && first != "NoDevFiles"
+    })
 }
 
 /// Loads the ONNX Runtime of `folder` into this process, with what it needs for GPUs. It computes on the CPU too.
@@ -73,6 +83,23 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn no_device_is_visible_before_the_first_that_cannot_be() {
+        for (visible, expected) in [
+            (None, true),
+            (Some("0"), true),
+            (Some("1,0"), true),
+            (Some("GPU-5a"), true),
+            (Some(""), false),
+            (Some(" "), false),
+            (Some("-1"), false),
+            (Some("-1,0"), false),
+            (Some("NoDevFiles"), false),
+        ] {
+            assert_eq!(shows_devices(visible), expected, "{visible:?}");
+        }
+    }
 
     #[test]
     fn what_is_missing_is_named_with_its_place() {
