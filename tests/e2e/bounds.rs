@@ -1,6 +1,6 @@
 //! Promises: exactly one terminal message for each segment whatever happens, and nothing that grows without bound.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asr::models::scripted::Script;
 use e2e::http::get;
@@ -152,6 +152,47 @@ fn a_judge_that_never_agrees_still_lets_turns_end() {
         check_promises(&client);
         assert_eq!(client.finals().len(), 3, "{}", client.story());
     });
+}
+
+#[test]
+fn who_comes_back_with_what_was_kept_and_speaks_on_does_not_wait_for_a_busy_judge() {
+    let script = Script {
+        turn_delay: Duration::from_secs(20),
+        ..Script::default()
+    };
+    let asr = Asr::scripted(script, |_| {});
+    run(async {
+        let mut back = Client::connect(&asr, "").await;
+        // All at once, so that the session stays ahead of its clock, and then at the pace of speech.
+        back.audio(speech::bytes(&speech::silence(30.0))).await;
+        spoken(&mut back, &speech::silence(3.6)).await;
+        let mut other = Client::connect(&asr, "").await;
+        let said = [speech::hum(0.8), speech::silence(1.0)].concat();
+        other.audio(speech::bytes(&said)).await;
+        other
+            .until(|it| matches!(it, ServerMessage::SpeechStart(_)))
+            .await;
+        let busy_since = Instant::now();
+        spoken(&mut back, &speech::hum(0.8)).await;
+        spoken(&mut back, &speech::silence(4.0)).await;
+        back.until_final().await;
+        assert!(
+            busy_since.elapsed() < script.turn_delay,
+            "only the judge ended the turn: {}",
+            back.story()
+        );
+        back.finish().await;
+        check_promises(&back);
+        other.vanish();
+    });
+}
+
+/// Sends it at the pace of speech.
+async fn spoken(client: &mut Client, samples: &[i16]) {
+    for frame in samples.chunks(640) {
+        client.audio(speech::bytes(frame)).await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod arrivals;
 pub mod ear;
 mod jobs;
 mod listen;
+pub mod pace;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chassis::api_error::ApiError;

@@ -32,6 +32,8 @@ pub struct Script {
     pub detector_delay: Duration,
     /// The verdict on every turn.
     pub turn_probability: f32,
+    /// Time of each call of the judge.
+    pub turn_delay: Duration,
 }
 
 impl Default for Script {
@@ -40,6 +42,7 @@ impl Default for Script {
             recognizer_delay: Duration::ZERO,
             detector_delay: Duration::ZERO,
             turn_probability: 0.9,
+            turn_delay: Duration::ZERO,
         }
     }
 }
@@ -106,6 +109,7 @@ pub fn start(
         move |_| {
             Ok(ScriptedJudge {
                 probability: script.turn_probability,
+                delay: script.turn_delay,
             })
         },
     );
@@ -304,6 +308,7 @@ impl Model for ScriptedFileDetector {
 
 struct ScriptedJudge {
     probability: f32,
+    delay: Duration,
 }
 
 impl Model for ScriptedJudge {
@@ -315,6 +320,7 @@ impl Model for ScriptedJudge {
     fn key(_input: &Arc<[f32]>) {}
 
     fn run(&mut self, batch: &[Arc<[f32]>]) -> Result<Vec<f32>, RunError> {
+        take(self.delay);
         Ok(vec![self.probability; batch.len()])
     }
 

@@ -22,6 +22,7 @@ use wire::error::ErrorCode;
 use super::arrivals::Arrivals;
 use super::ear::Ear;
 use super::jobs::{Done, Jobs};
+use super::pace::Pace;
 use crate::app::App;
 use crate::dialect::{Command, Dialect, Notice};
 use crate::metrics::Ending;
@@ -78,8 +79,7 @@ pub(super) struct Listening {
     jobs: Jobs,
     stream: StreamId,
     arrivals: Arrivals,
-    /// When the first audio came.
-    began: Option<Instant>,
+    pace: Pace,
     /// The rest of the last binary frame.
     pending: Bytes,
     n_replaced: usize,
@@ -118,7 +118,7 @@ impl Listening {
             jobs: Jobs::default(),
             stream: StreamId::unique(),
             arrivals: Arrivals::default(),
-            began: None,
+            pace: Pace::default(),
             pending: Bytes::new(),
             n_replaced: 0,
             closing: None,
@@ -229,7 +229,6 @@ impl Listening {
         if !bytes.is_empty() {
             self.pending = bytes;
             let now = Instant::now();
-            self.began.get_or_insert(now);
             self.idle_at = Some(now + self.app.settings.stream.audio_idle);
             self.owe_progress(now);
         }

@@ -15,8 +15,6 @@ use crate::session::{Action, Event, Message, Method, RATE_HZ};
 
 /// A verdict on a live turn that takes longer has lost its worth: the session goes on, and silence or a later look ends the turn.
 const VERDICT_PATIENCE: Duration = Duration::from_millis(500);
-/// How far a live client may be ahead of the clock: what it had recorded before it was connected.
-const AHEAD: Duration = Duration::from_millis(500);
 
 impl Listening {
     /// Takes audio as far as there is room, and lets it be heard, until nothing moves any more.
@@ -69,15 +67,17 @@ impl Listening {
 
     /// Whether the audio comes as fast as it is spoken. Who sends it faster waits for nothing but the end.
     fn is_live(&self) -> bool {
-        let audio = Duration::from_millis(self.ear.until() * 1_000 / RATE_HZ);
-        self.began
-            .is_none_or(|began| audio <= began.elapsed() + AHEAD)
+        let now = Instant::now();
+        let all_is_here = self.pending.is_empty() && self.closing.is_none();
+        !self.pace.is_ahead(now) || (all_is_here && !self.pace.is_faster(now))
     }
 
     /// Tells the core how far the audio reaches.
     async fn received(&mut self, socket: &mut Socket) -> Result<(), End> {
         let (until, client_samples) = (self.ear.until(), self.ear.client_samples());
-        self.arrivals.note(until, Instant::now());
+        let now = Instant::now();
+        self.arrivals.note(until, now);
+        self.pace.note(until, now);
         let new = client_samples - self.counted_samples;
         self.counted_samples = client_samples;
         self.app
