@@ -9,7 +9,8 @@ usage: scripts/test.sh [options]
 
   --fast          only format, shell checks, lints and unit tests: for every save, not for a merge
   --no-quickstart leave out the release build, the run of scripts/quickstart.sh and the cluster that is made of it
-  --long          only the faults of the cluster, at full size and with an hour of load: docs/RELIABILITY.md
+  --long          only what takes long: the faults of the cluster, at full size and with an hour of load
+                  (docs/RELIABILITY.md), and small runs of the recipes of the built-in models (scripts/train_demo)
   -h, --help      this text
 
 The whole takes about half an hour on two cores from nothing, a quarter of one when everything is built.
@@ -161,6 +162,11 @@ test_faults_at_full_size() {
     cargo build --release "${locked[@]}" -p asr -p tts && test_cluster 'test_faults_*.py' -v
 }
 
+# Small runs of the recipes of the built-in models, from texts to a report: so that they work when they are needed.
+train_small_models() {
+    scripts/train_demo/setup.sh && TRAIN_SMALL_RUNS=1 .native/venv-train/bin/python -m unittest discover -s tests/train_demo -v
+}
+
 build_docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc "${locked[@]}" --workspace --no-deps
 }
@@ -170,6 +176,7 @@ build_docs() {
 step set-up scripts/setup.sh --tests
 if [ "$long" = 1 ]; then
     step faults counting test_faults_at_full_size
+    step training counting train_small_models
     exit 0
 fi
 step format cargo fmt --all --check

@@ -1,0 +1,1 @@
+"""Trains the built-in recogniser: see README.md in the folder above."""
