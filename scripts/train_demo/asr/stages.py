@@ -19,6 +19,8 @@ DEMO_SHARD = 900
 
 
 def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
+    if settings["from"]:
+        take_over(run, settings)
     make_tokenizer(run, settings)
     make_corpus(run, settings, processes)
     make_tests(run, settings)
@@ -30,6 +32,14 @@ def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
         if todo:
             measure(run, settings)
     print((run / "report.md").read_text().split("## Everything")[0], f"The model is in {run / 'model'}, the report in {run / 'report.md'}.")
+
+
+def take_over(run: RunFolder, settings: dict[str, Any]) -> None:
+    """Weights mean something only with their tokenizer and in their shape."""
+    other = pathlib.Path(settings["from"])
+    settings["shape"] = export.weights_of(other / learn.STATE)[1].as_json()
+    if not (run / "tokenizer.json").exists():
+        shutil.copyfile(other / "tokenizer.json", run / "tokenizer.json")
 
 
 def make_tokenizer(run: RunFolder, settings: dict[str, Any]) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import pathlib
-import shutil
 import sys
 from typing import Any
 
 from shared.runs import RunFolder
-
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -21,7 +17,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=240, help="how long to train, without the other stages (default 240)")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where to train (default cpu)")
     parser.add_argument("--seed", type=int, default=1, help="chance of texts, voices and batches (default 1)")
-    parser.add_argument("--from", dest="given", type=pathlib.Path, metavar="FOLDER", help="another run's folder whose weights and tokenizer to go on from")
+    parser.add_argument("--from", dest="given", type=pathlib.Path, metavar="FOLDER", help="another run's folder, whose training.pkl and tokenizer.json to go on from")
     parser.add_argument("--resume", action="store_true", help="refuse to begin a new run")
     parser.add_argument("--shards", type=int, default=40, help="thousands of clips to synthesise (default 40)")
     parser.add_argument("--demo-shards", type=int, default=2, help="thousands of clips of the synthesiser's built-in voice (default 2)")
@@ -76,11 +72,6 @@ def main() -> None:
 
     run = RunFolder(given.run)
     settings = settle(run, given)
-    if settings["from"]:
-        settings_from = json.loads((pathlib.Path(settings["from"]) / "settings.json").read_text())
-        settings["shape"] = settings_from["shape"]
-        if not (run / "tokenizer.json").exists():
-            shutil.copyfile(pathlib.Path(settings["from"]) / "tokenizer.json", run / "tokenizer.json")
     stages.run_all(run, settings, given.processes)
 
 
