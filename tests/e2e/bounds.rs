@@ -157,7 +157,7 @@ fn a_judge_that_never_agrees_still_lets_turns_end() {
 #[test]
 fn who_comes_back_with_what_was_kept_and_speaks_on_does_not_wait_for_a_busy_judge() {
     let script = Script {
-        turn_delay: Duration::from_secs(20),
+        turn_delay: Duration::from_secs(15),
         ..Script::default()
     };
     let asr = Asr::scripted(script, |_| {});

@@ -64,8 +64,12 @@ const MAX_PANICS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not zero");
 /// More threads would answer one turn a little sooner and all turns together later: two take 1.5 times the processor time of one
 /// (42 ms on one core of an AMD EPYC).
 const JUDGE_THREADS: usize = 1;
+/// What a verdict in time for the deadline may still take: it is a twentieth of a second of one core.
+const JUDGE_CALL: Duration = Duration::from_millis(500);
 /// Of the threads that recognise and judge, on the scale of `nice`.
 const NICENESS: i32 = 5;
+/// Of the threads that only work for uploaded files.
+const FILES_NICENESS: i32 = 10;
 
 /// What a detector remembers of a stream.
 pub type Hearing = Memory;
@@ -141,7 +145,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     let whisper_card = Arc::clone(&card);
     let (whisper, whisper_workers) =
         batcher::spawn(batching, families.model(RECOGNIZER), move |worker| {
-            yield_to_listening();
+            give_way(NICENESS);
             // There are as many workers as engines.
             let engine = engines.get(worker).unwrap_or(&engines[0]);
             Ok(WhisperModel::load(
@@ -159,13 +163,13 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
         file_detector_batching(settings),
         families.model(FILE_DETECTOR),
         move |_| {
-            yield_to_listening();
+            give_way(FILES_NICENESS);
             Ok(SileroFile::load(&silero_for_files)?)
         },
     );
     let (judge, judge_workers) =
         batcher::spawn(judge_batching(settings), families.model(JUDGE), move |_| {
-            yield_to_listening();
+            give_way(NICENESS);
             Ok(SmartTurn::load(&judge_file, JUDGE_THREADS)?)
         });
     let (uploads, upload_workers) = uploads(settings, families);
@@ -196,6 +200,7 @@ fn uploads(settings: &Settings, families: &Families) -> (Uploads, Workers) {
         settings.files.decoders,
     );
     batcher::spawn(batching, families.model(DECODER), move |_| {
+        give_way(FILES_NICENESS);
         Ok(Decoder::new(max_seconds))
     })
 }
@@ -299,8 +304,8 @@ fn engines(settings: &Settings) -> Vec<engine::Settings> {
 /// Makes this thread, and those that a library starts from it, give way to the threads that serve sockets and hear speech.
 ///
 /// Those need little, but at once: when all cores are taken by recognition, an end of speech must still be noticed.
-fn yield_to_listening() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+fn give_way(niceness: i32) {
+    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
         tracing::debug!(%error, "the priority of a model's thread could not be lowered");
     }
 }
@@ -391,7 +396,7 @@ impl Models {
         answer.await.map_err(|it| failed(NAME, it))
     }
 
-    /// The probability that the turn in `clip` is over, if a model has time for it before the deadline.
+    /// The probability that the turn in `clip` is over, if a model has time for it before the deadline, and is done soon after.
     pub fn judge(
         &self,
         clip: Arc<[f32]>,
@@ -402,8 +407,19 @@ impl Models {
             deadline,
             ..Job::new(lane, clip)
         };
-        let answer = submit(&self.judge, "turn detector", job);
-        async move { answer?.await.map_err(|it| failed("turn detector", it)) }
+        const NAME: &str = "turn detector";
+        let answer = submit(&self.judge, NAME, job);
+        async move {
+            let answer = answer?;
+            let outcome = match deadline {
+                // The queue looks at deadlines between calls, and a call that has no core to run on is long.
+                Some(begun_by) => tokio::time::timeout_at((begun_by + JUDGE_CALL).into(), answer)
+                    .await
+                    .unwrap_or(Err(CallError::Expired)),
+                None => answer.await,
+            };
+            outcome.map_err(|it| failed(NAME, it))
+        }
     }
 
     /// Decodes an uploaded file.

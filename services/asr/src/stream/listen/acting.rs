@@ -11,7 +11,7 @@ use wire::error::{ErrorCode, ErrorMessage};
 
 use super::{Closing, End, Listening, MAX_FRAMES};
 use crate::dialect::Notice;
-use crate::session::{Action, Event, Message, Method, RATE_HZ};
+use crate::session::{Action, Event, Message, Method};
 
 /// A verdict on a live turn that takes longer has lost its worth: the session goes on, and silence or a later look ends the turn.
 const VERDICT_PATIENCE: Duration = Duration::from_millis(500);
