@@ -6,6 +6,7 @@ synthesiser tells, and for pairs of sentences when each begins and ends. The dev
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import numpy as np
 import soundfile
 from scipy.signal import butter, resample_poly, sosfilt
 
-from asr import lexicon, noise, sentences, voices
+from asr import demo_voice, lexicon, noise, sentences, voices
 from asr.sentences import Sentence, Word
 from shared import festival, numbers
 from shared.runs import chance, write_whole
@@ -63,6 +64,7 @@ class Maker:
         if self.split == "test":
             yield from self.every_word()
             yield from self.unknown()
+            yield from self.round_trip()
 
     def n(self, whole: int) -> int:
         return max(2, round(whole * self.size))
@@ -181,6 +183,18 @@ class Maker:
             case = self.case("unknown", name, self.espeak(name), sentence)
             case.more = {"word": word}
             yield case
+
+    def round_trip(self) -> Iterator[Case]:
+        """What the built-in voice of the synthesiser says, with four references: its own, two more, and the one that is held out."""
+        speaker = demo_voice.DemoVoice()
+        speaker.add_references(self.r)
+        references = ["default", "high", "slt", voices.HELD_OUT_REFERENCE]
+        for i in range(self.n(200)):
+            sentence = self.sentence(is_random=False)
+            while len(sentences.said(sentence)) > demo_voice.LONGEST_TEXT:
+                sentence = self.sentence(is_random=False)
+            name = references[i % 4]
+            yield self.case("round_trip", name, functools.partial(speaker.say, reference=name), sentence)
 
 
 def _level(samples: np.ndarray) -> np.ndarray:
