@@ -56,23 +56,31 @@ class Listener:
         return found.hypstr if found else ""
 
 
+def most_tokens(text: str) -> int:
+    """Twice as long as anybody needs for it."""
+    return 50 + 5 * len(text)
+
+
 def plain(text: str) -> str:
     """As PocketSphinx writes: small letters of a spelled word stand apart, and there is no hyphen."""
     return text.replace("-", " ").replace(".", " ").replace("'s ", "'s ")
 
 
 class Evaluation:
-    def __init__(self, folder: pathlib.Path, inventory: tokens.Inventory, default: np.ndarray) -> None:
+    def __init__(self, folder: pathlib.Path, inventory: tokens.Inventory, default: np.ndarray, cache: pathlib.Path, listens: bool = True) -> None:
         self.folder, self.inventory = folder, inventory
+        # What was heard of the teacher does not change with the model.
+        self.cache = cache
+        self.teacher_heard = json.loads(cache.read_text()) if cache.exists() else {}
         self.voice = Voice(folder)
         self.default = self.voice.hear(default)
-        self.listener = Listener()
+        self.listener = Listener() if listens else None
         self.seconds, self.audio = 0.0, 0.0
         self.clicks: list[float] = []
 
     def speak(self, text: str, heard: list[np.ndarray] | None = None) -> tuple[np.ndarray, bool, np.ndarray]:
         began = time.process_time()
-        said, stopped = self.voice.tokens(text, heard or self.default)
+        said, stopped = self.voice.tokens(text, heard or self.default, most=most_tokens(text))
         samples = self.voice.decode(said, heard or self.default)
         self.seconds += time.process_time() - began
         self.audio += len(samples) / RATE
@@ -87,22 +95,27 @@ class Evaluation:
             spoken = teacher.speak(text, TEACHER)
             wanted = [it.name for it in spoken.phones if it.name != "pau"]
             phones.add(collapsed(wanted), self.inventory.phones(said))
+            self.clicks.append(measures.clicks(samples, RATE))
+            stops += not stopped
+            if not self.listener:
+                continue
             heard = self.listener.hear(samples)
             errors = ours.add(plain(text), plain(heard))
-            theirs.add(plain(text), plain(self.listener.hear(spoken.samples / 32768.0, teacher.RATE)))
-            stops += not stopped
-            self.clicks.append(measures.clicks(samples, RATE))
+            if text not in self.teacher_heard:
+                self.teacher_heard[text] = self.listener.hear(spoken.samples / 32768.0, teacher.RATE)
+                self.cache.write_text(json.dumps(self.teacher_heard, indent=1))
+            theirs.add(plain(text), plain(self.teacher_heard[text]))
             worst.append((errors, text, heard))
         worst = sorted(worst, reverse=True)[:5]
-        return {**ours.as_json(), "teacher_wer": round(theirs.rate, 4), **phones.as_json(), "no_stop": stops, "worst": worst}
+        heard = {**ours.as_json(), "teacher_wer": round(theirs.rate, 4), "worst": worst} if self.listener else {}
+        return {**heard, **phones.as_json(), "no_stop": stops}
 
     def stops(self, n: int) -> dict:
-        """Sentences of the generator's test set that do not end by themselves, and how long the others are beside the teacher's."""
+        """Sentences of the generator's test set that do not end by themselves, and those of which a clause is missing or said twice."""
         failed, skipped, count, errors, total = 0, 0, 0, 0, 0
         for text in texts.sentences(1, 0, 10**7, "test"):
             spoken = teacher.speak(text, TEACHER)
-            seconds = len(spoken.samples) / teacher.RATE
-            said, stopped = self.voice.tokens(text, self.default, most=int(25 * (2.0 * seconds + 4)))
+            said, stopped = self.voice.tokens(text, self.default, most=most_tokens(text))
             phones = measures.Phones()
             phones.add(collapsed([it.name for it in spoken.phones if it.name != "pau"]), self.inventory.phones(said))
             failed += not stopped
@@ -143,7 +156,7 @@ class Evaluation:
                 if not line.startswith(kind):
                     continue
                 text = line.split(" ", 1)[1]
-                ours = contour(self.inventory, self.voice.tokens(text, self.default)[0])
+                ours = contour(self.inventory, self.voice.tokens(text, self.default, most=most_tokens(text))[0])
                 theirs = contour(self.inventory, teacher_tokens(self.inventory, text, means[TEACHER]))
                 for i, j in measures.alignment([it[0] for it in theirs], [it[0] for it in ours]):
                     if i is not None and j is not None and theirs[i][0] == ours[j][0] and theirs[i][0] != "pau":
@@ -177,12 +190,14 @@ def contour(inventory: tokens.Inventory, said: np.ndarray) -> list[tuple[str, fl
     return [(tokens.PHONES[it], float(b - a), float(pitch[a:b].mean())) for it, a, b in measures.runs(phones)]
 
 
-def evaluate(folder: pathlib.Path, run: pathlib.Path, parts: list[str], n_stops: int = N_STOPS, limit: int | None = None) -> dict:
-    """Of each set of sentences at most `limit`."""
+def evaluate(
+    folder: pathlib.Path, run: pathlib.Path, parts: list[str], n_stops: int = N_STOPS, limit: int | None = None, listens: bool = True
+) -> dict:
+    """Of each set of sentences at most `limit`; with PocketSphinx, which takes most of the time, if it `listens`."""
     inventory = tokens.Inventory.load(run / "inventory.npz")
     means = json.loads((run / "speech" / "means.json").read_text())
     samples, _ = soundfile.read(folder / "default_voice.wav", dtype="float32")
-    it = Evaluation(folder, inventory, references.prepared(samples))
+    it = Evaluation(folder, inventory, references.prepared(samples), run / "teacher_heard.json", listens)
     found: dict = {"bytes": sum(path.stat().st_size for path in folder.iterdir())}
     for name in ("natural", "long", "spelled", "natural_dev", "long_dev"):
         if name in parts:
@@ -210,11 +225,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures a model folder of the built-in voice.")
     parser.add_argument("folder", type=pathlib.Path, help="the four graphs, tokenizer.json and default_voice.wav")
     parser.add_argument("--run", type=pathlib.Path, required=True, help="folder of a training run: its tokens' inventory is used")
-    parser.add_argument("--parts", nargs="+", default=ALL, help=f"which of {', '.join(ALL)}, natural_dev, long_dev")
+    parser.add_argument("--parts", nargs="+", default=ALL, help=f"which of {', '.join(ALL)}, round_trip, natural_dev, long_dev")
+    parser.add_argument("--deaf", action="store_true", help="without PocketSphinx: what is said is judged by its phones alone")
     parser.add_argument("--stops", type=int, default=N_STOPS, help="how many sentences must stop")
+    parser.add_argument("--recogniser", type=pathlib.Path, help="a model folder for the part round_trip (default: the built-in one)")
     parser.add_argument("--out", type=pathlib.Path, help="a file for the figures, in JSON")
     given = parser.parse_args()
-    found = evaluate(given.folder, given.run, given.parts, given.stops)
+    found = evaluate(given.folder, given.run, given.parts, given.stops, listens=not given.deaf)
+    if "round_trip" in given.parts:
+        from tts import round_trip
+
+        found["round_trip"] = round_trip.measure(Voice(given.folder), given.recogniser or round_trip.DEFAULT_RECOGNISER, 200)
     if given.out:
         given.out.write_text(json.dumps(found, indent=1))
     else:

@@ -31,6 +31,8 @@ def learn(
     run: RunFolder, minutes: float, seed: int, start: pathlib.Path | None = None, buckets: tuple[batches.Bucket, ...] = batches.BUCKETS
 ) -> None:
     """Writes `language_model.npz`. Sentences that appear in `speech/` while it trains are learned as well."""
+    # A run that goes on does not compile everything again.
+    jax.config.update("jax_compilation_cache_dir", str(run / "compiled"))
     inventory = tokens.Inventory.load(run / "inventory.npz")
     voices = batches.Voices.load(run / "voices.npz")
     table = jnp.asarray(inventory.table)

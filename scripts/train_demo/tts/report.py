@@ -14,37 +14,45 @@ def _least(figures: Figures, what: str) -> float:
     return min(it[what] for it in figures["prosody"].values())
 
 
-# (what, of which part, its figure, the goal, whether less is better, how it is written)
-GOALS: list[tuple[str, str, Callable[[Figures], float], float, bool, str]] = [
-    ("word errors, natural sentences", "natural", lambda f: f["natural"]["wer"], 0.06, True, "{:.1%}"),
-    ("word errors, 100 to 250 characters", "long", lambda f: f["long"]["wer"], 0.08, True, "{:.1%}"),
-    ("clauses skipped or said twice, of the same", "long", lambda f: _clauses(f["long"]), 0, True, "{:.0f}"),
-    ("word errors, numbers, dates, letters", "spelled", lambda f: f["spelled"]["wer"], 0.08, True, "{:.1%}"),
-    ("clauses skipped or said twice, of the same", "spelled", lambda f: _clauses(f["spelled"]), 0, True, "{:.0f}"),
-    ("sentences that did not stop", "stops", lambda f: f["stops"]["no_stop"], 0, True, "{:.0f}"),
-    ("pitch of the output against the reference, the worst of 12", "voices", lambda f: f["voices"]["worst_off"], 0.05, True, "{:.1%}"),
-    ("voices of 12 that a simple measure finds again", "voices", lambda f: f["voices"]["found_again"], 12, False, "{:.0f}"),
-    ("pitch contour, least correlation with the teacher's", "prosody", lambda f: _least(f, "pitch_correlation"), 0.7, False, "{:.2f}"),
-    ("durations, least correlation with the teacher's", "prosody", lambda f: _least(f, "duration_correlation"), 0.7, False, "{:.2f}"),
-    ("clicks a second", "clicks_per_second", lambda f: f["clicks_per_second"], 0.0, True, "{:.2f}"),
-    ("size", "bytes", lambda f: f["bytes"] / 1e6, 20, True, "{:.1f} MB"),
-    ("real-time factor on one core", "rtf", lambda f: f["rtf"], 0.1, True, "{:.3f}"),
-    ("round trip through the built-in recogniser, word errors", "round_trip", lambda f: f["round_trip"]["wer"], 0.08, True, "{:.1%}"),
+# (what, its figure, the goal, whether less is better, how it is written)
+GOALS: list[tuple[str, Callable[[Figures], float], float, bool, str]] = [
+    ("word errors, natural sentences", lambda f: f["natural"]["wer"], 0.06, True, "{:.1%}"),
+    ("word errors, 100 to 250 characters", lambda f: f["long"]["wer"], 0.08, True, "{:.1%}"),
+    ("clauses skipped or said twice, of the same", lambda f: _clauses(f["long"]), 0, True, "{:.0f}"),
+    ("word errors, numbers, dates, letters", lambda f: f["spelled"]["wer"], 0.08, True, "{:.1%}"),
+    ("clauses skipped or said twice, of the same", lambda f: _clauses(f["spelled"]), 0, True, "{:.0f}"),
+    ("sentences that did not stop", lambda f: f["stops"]["no_stop"], 0, True, "{:.0f}"),
+    ("pitch of the output against the reference, the worst of 12", lambda f: f["voices"]["worst_off"], 0.05, True, "{:.1%}"),
+    ("voices of 12 that a simple measure finds again", lambda f: f["voices"]["found_again"], 12, False, "{:.0f}"),
+    ("pitch contour, least correlation with the teacher's", lambda f: _least(f, "pitch_correlation"), 0.7, False, "{:.2f}"),
+    ("durations, least correlation with the teacher's", lambda f: _least(f, "duration_correlation"), 0.7, False, "{:.2f}"),
+    ("clicks a second", lambda f: f["clicks_per_second"], 0.0, True, "{:.2f}"),
+    ("size", lambda f: f["bytes"] / 1e6, 20, True, "{:.1f} MB"),
+    ("real-time factor on one core", lambda f: f["rtf"], 0.1, True, "{:.3f}"),
+    ("round trip through the built-in recogniser, word errors", lambda f: f["round_trip"]["wer"], 0.08, True, "{:.1%}"),
 ]  # fmt: skip
+
+
+def _value(measure: Callable[[Figures], float], figures: Figures) -> float | None:
+    """None where it was not measured."""
+    try:
+        return measure(figures)
+    except KeyError:
+        return None
 
 
 def table(columns: dict[str, Figures]) -> str:
     """The goals as a table, with a column of figures for each model."""
     lines = [f"| what | {' | '.join(columns)} | goal |", "| --- |" + " --- |" * (len(columns) + 1)]
-    for name, part, measure, goal, less, written in GOALS:
-        if not any(part in it for it in columns.values()):
+    for name, measure, goal, less, written in GOALS:
+        values = [_value(measure, it) for it in columns.values()]
+        if not any(it is not None for it in values):
             continue
         cells = []
-        for figures in columns.values():
-            if part not in figures:
+        for value in values:
+            if value is None:
                 cells.append("-")
                 continue
-            value = measure(figures)
             reached = value <= goal if less else value >= goal
             cells.append(written.format(value) + (" (reached)" if reached else ""))
         lines.append(f"| {name} | {' | '.join(cells)} | {'≤' if less else '≥'} {written.format(goal)} |")
@@ -143,3 +151,11 @@ Sentences and the voices named `espeak` were never learned from.
 
 def write(run_path: pathlib.Path, figures: Figures, settings: dict, curve: list[dict]) -> None:
     (run_path / "report.md").write_text(report(figures, settings, curve))
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    # Files of figures, as `evaluate --out` writes them: a column each.
+    print(table({pathlib.Path(it).stem: json.loads(pathlib.Path(it).read_text()) for it in sys.argv[1:]}))

@@ -27,7 +27,7 @@ def measure(voice: Voice, recogniser: pathlib.Path, n: int) -> dict:
     for number in range(n):
         name = REFERENCES[number % len(REFERENCES)]
         text = sentences[number % len(sentences)]
-        tokens, _ = voice.tokens(text, heard[name])
+        tokens, _ = voice.tokens(text, heard[name], most=50 + 5 * len(text))
         audio = resample_poly(voice.decode(tokens, heard[name]), 2, 3).astype(np.float32)
         segments, _ = model.transcribe(audio, language="en", beam_size=5, condition_on_previous_text=False)
         rates[name].add(text, " ".join(it.text for it in segments))

@@ -15,6 +15,25 @@ from tts import spelling
 
 WORDS = pathlib.Path(__file__).parent / "words"
 VOWELS = set("aeiou")
+WHOSE = ("the", "a", "my", "your", "his", "her", "our", "their")
+MANY = ("the", "some", "many", "these", "those", "several", "few", "most", "all")
+PEOPLE = ("I", "you", "we", "they")
+NEAR = (
+    "in", "on", "at", "from", "with", "by", "near", "under", "over", "behind", "through", "about", "after", "before", "without",
+    "into", "across", "for", "around", "between", "beyond", "against", "during", "towards",
+)  # fmt: skip
+MIGHT = ("will", "can", "could", "should", "might", "would", "must", "may")
+THERE = ("there is", "there was", "here is", "it is", "this is", "that was")
+WANT = ("want to", "have to", "like to", "tried to", "used to", "need to", "forgot to")
+SAYS = ("said", "thinks", "believes", "knew", "hopes", "told us", "heard")
+ASKING = ("what", "why", "when", "where", "how")
+FIRST = ("yes", "no", "okay", "well", "hello", "sorry", "of course", "thank you", "good morning")
+UNITS = ("degrees", "percent", "kilometers", "miles", "hours", "years", "minutes")
+# Between the clauses of a long sentence.
+JOINS = (
+    ", and ", ", but ", ", so ", " because ", " when ", " while ", ", although ", " if ", " until ", ", and then ", "; ", " before ",
+    " after ", ", or ", " since ", ", which means that ", " and ", ", ", " - ",
+)  # fmt: skip
 # Longer than the server ever sends at once.
 LONGEST = 260
 
@@ -123,11 +142,11 @@ class Writer:
     def thing(self) -> str:
         which = self.random.random()
         if which < 0.35:
-            return f"{self.pick('the', 'this', 'that', 'my', 'your', 'his', 'her', 'our', 'their', 'a', 'every', 'another')} {self.word('nouns')}"
+            return f"{self.pick(*WHOSE, 'this', 'that', 'every', 'another')} {self.word('nouns')}"
         if which < 0.62:
-            return f"{self.pick('the', 'a', 'my', 'your', 'his', 'her', 'our', 'their')} {self.word('adjectives')} {self.word('nouns')}"
+            return f"{self.pick(*WHOSE)} {self.word('adjectives')} {self.word('nouns')}"
         if which < 0.76:
-            return f"{self.pick('the', 'some', 'many', 'these', 'those', 'several', 'few', 'most', 'all')} {plural(self.word('nouns'))}"
+            return f"{self.pick(*MANY)} {plural(self.word('nouns'))}"
         if which < 0.82:
             return f"{self.count()} {plural(self.word('nouns'))}"
         if which < 0.88:
@@ -142,11 +161,7 @@ class Writer:
         return self.thing()
 
     def where(self) -> str:
-        near = self.pick(
-            "in", "on", "at", "from", "with", "by", "near", "under", "over", "behind", "through", "about", "after", "before",
-            "without", "into", "across", "for", "around", "between", "beyond", "against", "during", "towards",
-        )  # fmt: skip
-        return f"{near} {self.thing()}"
+        return f"{self.pick(*NEAR)} {self.thing()}"
 
     def count(self) -> str:
         most = self.random.choice((12, 12, 100, 100, 1000, 10_000, 1_000_000))
@@ -158,18 +173,19 @@ class Writer:
         if which < 0.28:
             return f"{self.who()} {gone(verb)} {self.thing()}"
         if which < 0.42:
-            return f"{self.who()} {self.pick('will', 'can', 'could', 'should', 'might', 'would', 'must', 'may')} {verb} {self.thing()}"
+            return f"{self.who()} {self.pick(*MIGHT)} {verb} {self.thing()}"
         if which < 0.54:
-            return f"{self.thing()} {self.pick('is', 'was', 'has been', 'will be')} {self.pick('very ', 'too ', 'so ', 'not ', 'quite ', '')}{self.word('adjectives')}"
+            how = self.pick("very ", "too ", "so ", "not ", "quite ", "")
+            return f"{self.thing()} {self.pick('is', 'was', 'has been', 'will be')} {how}{self.word('adjectives')}"
         if which < 0.64:
             return f"{self.who()} {gone(verb)} {self.where()}"
         if which < 0.73:
-            return f"{self.pick('there is', 'there was', 'here is', 'it is', 'this is', 'that was')} {self.thing()} {self.where()}"
+            return f"{self.pick(*THERE)} {self.thing()} {self.where()}"
         if which < 0.82:
-            return f"{self.pick('I', 'you', 'we', 'they')} {self.pick('want to', 'have to', 'like to', 'tried to', 'used to', 'need to', 'forgot to')} {verb} {self.thing()}"
+            return f"{self.pick(*PEOPLE)} {self.pick(*WANT)} {verb} {self.thing()}"
         if which < 0.91:
             return f"{self.pick('he', 'she', 'it', self.thing())} {self.word('adverbs')} {goes(verb)} {self.thing()}"
-        return f"{self.who()} {self.pick('said', 'thinks', 'believes', 'knew', 'hopes', 'told us', 'heard')} that {self.thing()} {gone(verb)} {self.where()}"
+        return f"{self.who()} {self.pick(*SAYS)} that {self.thing()} {gone(verb)} {self.where()}"
 
     def long(self) -> str:
         """100 characters and more of one sentence, as people write them."""
@@ -177,10 +193,7 @@ class Writer:
         parts = [self.clause()]
         while len(text := "".join(parts)) < goal:
             room = LONGEST - 2 - len(text)
-            join = self.pick(
-                ", and ", ", but ", ", so ", " because ", " when ", " while ", ", although ", " if ", " until ", ", and then ",
-                "; ", " before ", " after ", ", or ", " since ", ", which means that ", " and ", ", ", " - ",
-            )  # fmt: skip
+            join = self.pick(*JOINS)
             more = join + (self.where() if self.random.random() < 0.25 else self.clause())
             if len(more) > room:
                 break
@@ -190,19 +203,21 @@ class Writer:
     def question(self) -> str:
         verb, which = self.word("verbs"), self.random.random()
         if which < 0.4:
-            return f"{self.pick('can', 'could', 'would', 'will', 'did', 'should', 'do')} {self.pick('you', 'we', 'they', 'I')} {verb} {self.thing()}?"
+            return f"{self.pick('can', 'could', 'would', 'will', 'did', 'should', 'do')} {self.pick(*PEOPLE)} {verb} {self.thing()}?"
         if which < 0.6:
             return f"{self.pick('is', 'was')} {self.thing()} {self.word('adjectives')}?"
         if which < 0.8:
-            return f"{self.pick('what', 'why', 'when', 'where', 'how', 'who')} {self.pick('is', 'was', 'are')} {self.thing()} {going(verb)}?"
-        return f"{self.pick('what', 'why', 'when', 'where', 'how')} {self.pick('do', 'did', 'will', 'can')} {self.pick('you', 'we', 'they', 'I')} {verb} {self.where()}?"
+            return f"{self.pick(*ASKING, 'who')} {self.pick('is', 'was', 'are')} {self.thing()} {going(verb)}?"
+        return f"{self.pick(*ASKING)} {self.pick('do', 'did', 'will', 'can')} {self.pick(*PEOPLE)} {verb} {self.where()}?"
 
     def enumeration(self) -> str:
         n = self.random.randrange(3, 7)
-        things = [self.pick(self.thing(), self.word("nouns"), plural(self.word("nouns")), self.word("names")) for _ in range(n)]
+        nouns = "nouns"
+        things = [self.pick(self.thing(), self.word(nouns), plural(self.word(nouns)), self.word("names")) for _ in range(n)]
         comma = "," if self.random.random() < 0.5 else ""
         end = f"{', '.join(things[:-1])}{comma} {self.pick('and', 'or')} {things[-1]}"
-        return f"{self.pick('we need', 'there are', 'please bring', 'she bought', 'I can see', 'they sell', 'it comes with')} {end}"
+        begin = self.pick("we need", "there are", "please bring", "she bought", "I can see", "they sell", "it comes with")
+        return f"{begin} {end}"
 
     def numbers(self) -> str:
         r = self.random
@@ -214,10 +229,10 @@ class Writer:
         telephone = spelling.telephone(*("".join(r.choices("0123456789", k=k)) for k in r.choice(((3, 4), (3, 3, 4), (4, 4)))))
         return self.pick(
             f"{self.clause()} on {date}",
-            f"{self.pick('the meeting', 'the train', 'the film', 'the call', self.thing())} {self.pick('starts', 'leaves', 'ends')} at {time}{half}",
+            f"{self.pick('the meeting', 'the train', 'the film', self.thing())} {self.pick('starts', 'leaves', 'ends')} at {time}{half}",
             f"{self.thing()} {self.pick('costs', 'cost', 'is only', 'was')} {money}",
             f"{self.pick('call', 'my number is', 'please dial', 'you can reach us at')} {telephone}",
-            f"it {self.pick('is', 'was')} {self.count()} {self.pick('degrees', 'percent', 'kilometers', 'miles', 'hours', 'years', 'minutes')} {self.where()}",
+            f"it {self.pick('is', 'was')} {self.count()} {self.pick(*UNITS)} {self.where()}",
             f"{self.pick('in', 'since', 'before', 'after')} {spelling.year(at_year)}, {self.clause()}",
             f"the {spelling.ordinal(r.randrange(1, 100))} {self.word('nouns')} {self.pick('is', 'was')} {spelling.decimal(r.randrange(100), str(r.randrange(10, 1000)))}",
             f"{self.pick('number', 'room', 'page', 'chapter', 'flight', 'gate', 'line')} {self.count()} {self.where()}",
@@ -234,7 +249,7 @@ class Writer:
         return self.pick(
             f"the {short} {self.word('nouns')} {gone(self.word('verbs'))} {self.where()}",
             f"{name} is spelled {', '.join(name.upper())}",
-            f"{self.pick('my', 'the', 'your')} {self.pick('code', 'reference', 'booking', 'password', 'registration')} is {code}",
+            f"{self.pick('my', 'the', 'your')} {self.pick('code', 'reference', 'booking', 'password')} is {code}",
             f"{self.who()} {gone(self.word('verbs'))} the {short} {self.where()}",
             f"the {short} and the {spelling.letters(''.join(r.choices(of, k=3)))} {gone(self.word('verbs'))} {self.thing()}",
             f"please write to {self.word('names').lower()} at {self.word('nouns')} dot com",
@@ -250,10 +265,10 @@ class Writer:
             self.clause(),
             f"{self.clause()} {self.where()}",
             f"{self.pick('please', 'never', 'always', 'do not', 'let us', 'you should', 'we must')} {verb} {self.thing()}",
-            f"{self.pick('yes', 'no', 'okay', 'well', 'hello', 'sorry', 'of course', 'thank you', 'good morning')}, {self.clause()}",
+            f"{self.pick(*FIRST)}, {self.clause()}",
             f"{self.pick('when', 'if', 'because', 'while', 'although')} {self.clause()}, {self.clause()}",
             f"{self.word('names')}, {self.pick('please', 'could you', 'never', 'you must')} {verb} {self.where()}",
-            f"{self.pick('yes', 'no', 'stop', 'thanks', 'hello', 'maybe', 'sure', self.word('nouns'), self.word('names'), self.any_word())}",
+            self.pick("yes", "no", "stop", "thanks", "hello", "maybe", "sure", self.word("nouns"), self.word("names"), self.any_word()),
         )
 
     def sentence(self) -> str:

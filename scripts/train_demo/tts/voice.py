@@ -59,6 +59,8 @@ class Voice:
         return np.array(said, np.int64), False
 
     def decode(self, tokens: np.ndarray, heard: list[np.ndarray]) -> np.ndarray:
+        if not len(tokens):
+            return np.zeros(RATE // 25, np.float32)
         with_prompt = np.concatenate([heard[1], tokens[None]], 1)
         inputs = {"speech_tokens": with_prompt, "speaker_embeddings": heard[2], "speaker_features": heard[3]}
         return self.decoder.run(None, inputs)[0][0]
