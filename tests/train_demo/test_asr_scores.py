@@ -77,7 +77,9 @@ class Scores(unittest.TestCase):
         self.assertIn("100% | ≥ 100% | yes", lines["silence, noise, tones, music: share with no text and no speech"])
         self.assertIn("13.0 MB | ≤ 12.0 MB | no", lines["size"])
         # Nothing is said of what was not measured.
-        self.assertNotIn("word times, median error", lines)
+        for name in ("word times, median error", "words of the vocabulary that were heard", "unknown words, share that is written as something"):
+            self.assertNotIn(name, lines)
+        self.assertNotIn("pairs", scores.table(figures))
 
 
 if __name__ == "__main__":

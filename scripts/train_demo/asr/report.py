@@ -17,8 +17,8 @@ def _worst(figures: Figures, start: str, end: str = "") -> float | None:
     return max(rates, default=None)
 
 
-def _words(figures: Figures) -> float | None:
-    return figures["words"]["heard"] if figures["words"]["said"] else None
+def _share(figures: Figures, of: str, what: str = "understood") -> float | None:
+    return figures[of][what] / figures[of]["clips"] if of in figures else None
 
 
 # What is to be reached: (what, its figure, the goal, whether less is better, how it is written).
@@ -28,16 +28,16 @@ GOALS: list[tuple[str, Callable[[Figures], float | None], float, bool, str]] = [
     ("sentences through a telephone, the worst engine", lambda f: _worst(f, "telephone_"), 0.08, True, "{:.1%}"),
     (
         "silence, noise, tones, music: share with no text and no speech",
-        lambda f: f["nothing"]["understood"] / max(1, f["nothing"]["clips"]), 1.0, False, "{:.0%}",
+        lambda f: _share(f, "nothing"), 1.0, False, "{:.0%}",
     ),
     (
         "two sentences with a pause: share with two segments, times within 0.2 s",
-        lambda f: f["pairs"]["understood"] / max(1, f["pairs"]["clips"]), 58 / 60, False, "{:.0%}",
+        lambda f: _share(f, "pairs"), 58 / 60, False, "{:.0%}",
     ),
     ("word times, median error", lambda f: f.get("word_times", {}).get("median_s"), 0.03, True, "{:.3f} s"),
     ("word times, 95 % within", lambda f: f.get("word_times", {}).get("p95_s"), 0.15, True, "{:.3f} s"),
-    ("words of the vocabulary that were heard", _words, 1500, False, "{:.0f}"),
-    ("unknown words, share that is written as something", lambda f: f["unknown"]["written"] / f["unknown"]["clips"] if f["unknown"]["clips"] else None, 1.0, False, "{:.0%}"),
+    ("words of the vocabulary that were heard", lambda f: f.get("words", {}).get("heard"), 1500, False, "{:.0f}"),
+    ("unknown words, share that is written as something", lambda f: _share(f, "unknown", "written"), 1.0, False, "{:.0%}"),
     ("sentences of the synthesiser's built-in voice", lambda f: _worst(f, "round_trip"), 0.08, True, "{:.1%}"),
     ("size", lambda f: f["bytes"] / 1e6, 12, True, "{:.1f} MB"),
     ("a short clip on one core", lambda f: f.get("short_clip_ms", {}).get("median"), 40, True, "{:.0f} ms"),

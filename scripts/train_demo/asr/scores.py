@@ -27,7 +27,7 @@ class Heard:
 
 
 def sum_up(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The figures from entries that have `found`."""
+    """The figures from entries that have `found`; only of what there is."""
     groups: dict[str, ErrorRate] = defaultdict(ErrorRate)
     times: list[float] = []
     for entry in entries:
@@ -40,16 +40,20 @@ def sum_up(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     pairs = [entry for entry in entries if entry["group"] == "pairs"]
     short = [entry["found"].seconds for entry in entries if entry["group"].startswith("held_") and entry["seconds"] <= SHORT_CLIP_S]
     figures: dict[str, Any] = {"groups": {name: rate.as_json() for name, rate in groups.items()}}
-    figures["nothing"] = {"clips": len(nothing), "understood": sum(is_nothing(entry["found"]) for entry in nothing)}
-    figures["pairs"] = {"clips": len(pairs), "understood": sum(is_pair(entry["found"], entry["bounds"]) for entry in pairs)}
+    if nothing:
+        figures["nothing"] = {"clips": len(nothing), "understood": sum(is_nothing(entry["found"]) for entry in nothing)}
+    if pairs:
+        figures["pairs"] = {"clips": len(pairs), "understood": sum(is_pair(entry["found"], entry["bounds"]) for entry in pairs)}
     if times:
         figures["word_times"] = {
             "times": len(times), "median_s": round(percentile(times, 0.5), 4), "p95_s": round(percentile(times, 0.95), 4),
         }  # fmt: skip
     if short:
         figures["short_clip_ms"] = {"clips": len(short), "median": round(1000 * percentile(short, 0.5), 1)}
-    figures["words"] = known_words([entry for entry in entries if entry["group"] == "every_word"])
-    figures["unknown"] = unknown_words([entry for entry in entries if entry["group"] == "unknown"])
+    if every_word := [entry for entry in entries if entry["group"] == "every_word"]:
+        figures["words"] = known_words(every_word)
+    if unknown := [entry for entry in entries if entry["group"] == "unknown"]:
+        figures["unknown"] = unknown_words(unknown)
     return figures
 
 
@@ -96,16 +100,16 @@ def table(figures: dict[str, Any]) -> str:
     lines = ["| what | result | clips |", "| --- | --- | --- |"]
     for name, rate in figures["groups"].items():
         lines.append(f"| {name.replace('_', ' ')} | {100 * rate['wer']:.1f} % word error, {rate['exact']} exact | {rate['clips']} |")
-    for name in ("nothing", "pairs"):
+    for name in sorted({"nothing", "pairs"} & set(figures)):
         lines.append(f"| {name} | {figures[name]['understood']} understood | {figures[name]['clips']} |")
     if "word_times" in figures:
         times = figures["word_times"]
         lines.append(f"| word times | median {times['median_s']:.3f} s, 95 % within {times['p95_s']:.3f} s | {times['times']} times |")
     if "short_clip_ms" in figures:
         lines.append(f"| a clip of up to {SHORT_CLIP_S:.0f} s, one core | {figures['short_clip_ms']['median']} ms | {figures['short_clip_ms']['clips']} |")
-    if figures["words"]["said"]:
+    if "words" in figures:
         lines.append(f"| words of the vocabulary | {figures['words']['heard']} heard | {figures['words']['said']} words |")
-    if figures["unknown"]["clips"]:
+    if "unknown" in figures:
         unknown = figures["unknown"]
         lines.append(f"| unknown words | {unknown['written']} written, {100 * unknown['letter_error']:.0f} % of letters wrong | {unknown['clips']} |")
     lines.append(f"| size | {figures['bytes'] / 1e6:.1f} MB | |")

@@ -88,7 +88,7 @@ def train(run: RunFolder, settings: dict[str, Any]) -> None:
             """Hears the development set, so that there are error rates over time."""
             export.export(weights, shape, run / "tokenizer.json", run / "check")
             figures = evaluate.evaluate(run / "check", run / "development", quick=True)
-            run.note("development", n=n, minutes=round(minutes, 2), groups=figures["groups"], nothing=figures["nothing"], pairs=figures["pairs"])
+            run.note("development", n=n, minutes=round(minutes, 2), groups=figures["groups"], nothing=figures.get("nothing"), pairs=figures.get("pairs"))
             pictures.progress(run)
             rates = ", ".join(f"{name} {100 * rate['wer']:.0f} %" for name, rate in figures["groups"].items())
             print(f"  development set: {rates}", flush=True)
