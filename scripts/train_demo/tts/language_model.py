@@ -36,7 +36,7 @@ FOLLOWING, REACHING = (1, 2), 1
 # Places of the first head's values of that layer: position in the text plus two, and what was reached.
 PLACE_POSITION, PLACE_REACHED = HEAD - 2, HEAD - 1
 # It looks so many characters back and ahead of what was reached, and hardly beyond.
-BACK, AHEAD, SOFTNESS = 3.0, 6.0, 1.5
+BACK, AHEAD, SOFTNESS = 1.0, 6.0, 1.5
 
 FREQUENCIES = (1.0 / (1000 ** (np.arange(WIDTH // 2) / (WIDTH // 2)))).astype(np.float32)
 TURNED = 24
