@@ -47,6 +47,11 @@ fn it_speaks_as_a_process_and_exits_with_0_when_told() {
             let version = get(&process.url("/version")).await.json();
             assert_eq!(version["service"], "tts");
         });
+        // Nobody set them: it started itself again with what its libraries read.
+        let variables = process.environment();
+        for wanted in ["ORT_DISABLE_TELEMETRY=1", "MALLOC_ARENA_MAX=1"] {
+            assert!(variables.iter().any(|it| it == wanted), "{variables:?}");
+        }
         process.signal(signal);
         assert_eq!(process.ended(Duration::from_secs(20)), Some(0), "{signal}");
     }

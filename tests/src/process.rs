@@ -166,6 +166,14 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// The variables it began with, `NAME=VALUE` each.
+    pub fn environment(&self) -> Vec<String> {
+        let all = fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
+        let each = all.split(|it| *it == 0);
+        each.map(|it| String::from_utf8_lossy(it).into_owned())
+            .collect()
+    }
+
     /// Open files and sockets.
     pub fn n_descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id()))

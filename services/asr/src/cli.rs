@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use chassis::cli::{self, Program};
+use chassis::settings::require_variables;
 use clap::Parser;
 
 use crate::server::{self, ServeError};
@@ -37,8 +38,12 @@ const PROGRAM: Program<Raw, Settings> = Program {
     log: |it| &it.log,
 };
 
-/// Runs the program.
+/// Runs the program. Nothing may come before it.
 pub fn run() -> ExitCode {
+    require_variables(&[
+        // The published ONNX Runtime reports its use to its makers unless this is there when the library is loaded.
+        ("ORT_DISABLE_TELEMETRY", "1"),
+    ]);
     let arguments = Arguments::parse();
     PROGRAM.run(&arguments.common, |settings, stop| async move {
         let server: Result<_, ServeError> = server::start(settings);

@@ -29,7 +29,7 @@ mod sections;
 mod tree;
 mod variable;
 
-pub use self::variable::{require_variable, variable_of_library};
+pub use self::variable::{require_variables, variable_of_library};
 pub use problems::{Problem, Problems};
 pub use sections::{
     Auth, AuthRaw, DrainRaw, DrainTimes, Log, LogFormat, LogRaw, RateLimit, Server, ServerRaw,

@@ -1,4 +1,4 @@
-//! A variable that a library reads for itself.
+//! Variables that libraries read for themselves.
 
 use std::env;
 use std::io;
@@ -10,20 +10,27 @@ pub fn variable_of_library(name: &str) -> Option<String> {
     env::var_os(name).map(|it| it.to_string_lossy().into_owned())
 }
 
-/// Starts this program again, in the same process, with the variable set, unless it is set already.
+/// Starts this program again, in the same process, with those of the variables set that are not set already, unless all are.
 ///
 /// To be called before anything else is done: the program begins anew, with the same arguments. A variable cannot be set for
 /// threads that run already without racing with everything that reads the environment.
 ///
-/// Where starting again fails the program goes on without the variable: better to serve than not to start for this.
-pub fn require_variable(name: &str, value: &str) {
-    if env::var_os(name).is_some() {
+/// Where starting again fails the program goes on without the variables: better to serve than not to start for this.
+pub fn require_variables(wanted: &[(&str, &str)]) {
+    let missing = wanted
+        .iter()
+        .filter(|(name, _)| env::var_os(name).is_none());
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
         return;
     }
     let mut arguments = env::args_os();
     let called = arguments.next();
     let mut again = Command::new("/proc/self/exe");
-    again.args(arguments).env(name, value);
+    again.args(arguments);
+    for (name, value) in missing {
+        again.env(name, value);
+    }
     if let Some(called) = called {
         again.arg0(called);
     }
