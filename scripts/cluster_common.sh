@@ -46,7 +46,8 @@ pid_of() { # name
     local pid="" birth=""
     [ -e "$cluster/$1.pid" ] || return 1
     read -r pid birth <"$cluster/$1.pid" || true
-    if [ -n "$pid" ] && [ "$(birth_of "$pid")" = "$birth" ]; then
+    # Nothing is noted of the birth of what ended before it was noted.
+    if [ -n "$birth" ] && [ "$(birth_of "$pid")" = "$birth" ]; then
         printf '%s' "$pid"
     else
         rm -f "$cluster/$1.pid"

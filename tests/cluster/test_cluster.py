@@ -236,6 +236,10 @@ class Starting(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr.splitlines()[:1]), (130, ["Stopping what was started."]))
             self.nothing_is_left()
 
+    def test_what_ends_before_it_is_noted_does_not_run(self):
+        code = '. scripts/cluster_common.sh; take_cluster; true & wait $!; note_pid tts-1 $!; ! pid_of tts-1'
+        subprocess.run(["bash", "-euc", code], cwd=ROOT, env=self.cluster.environment, check=True)
+
     def test_only_what_is_asked_for(self):
         self.cluster.start("--services", "tts", "--tts", "1")
         self.assertEqual(list(self.cluster.table()), [f"tts-{self.cluster.tts[0]}"])
