@@ -403,11 +403,11 @@ impl Models {
         lane: Lane,
         deadline: Option<Instant>,
     ) -> impl Future<Output = Result<f32, AsrError>> + use<> {
+        const NAME: &str = "turn detector";
         let job = Job {
             deadline,
             ..Job::new(lane, clip)
         };
-        const NAME: &str = "turn detector";
         let answer = submit(&self.judge, NAME, job);
         async move {
             let answer = answer?;

@@ -66,6 +66,9 @@ impl Listening {
     }
 
     /// Whether the audio comes as fast as it is spoken. Who sends it faster waits for nothing but the end.
+    ///
+    /// A client that was cut off and is back stays ahead of the clock, and is live all the same: unless it still sends faster, all
+    /// that it sent is here, and more will come.
     fn is_live(&self) -> bool {
         let now = Instant::now();
         let all_is_here = self.pending.is_empty() && self.closing.is_none();
