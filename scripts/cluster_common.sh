@@ -12,6 +12,8 @@ list=$cluster/instances.tsv
 answer_timeout_s=2
 start_timeout_s=${VOICE_START_TIMEOUT_S:-300}
 stop_timeout_s=${VOICE_STOP_TIMEOUT_S:-150}
+# How far recognisers give way to synthesisers, as in nice(1).
+asr_niceness=5
 started=()
 joining=()
 launching=0
@@ -204,6 +206,22 @@ log_of() { # name
 
 # --- start and stop, together ---
 
+# Hearing gives way to speaking where both want the same cores: a late draft goes unnoticed, a gap within a word does not.
+#
+# The kernel weighs sessions against each other, and `nice` counts only inside of one: sched(7), autogroup. From those who are not
+# root it takes one change in a tenth of a second. Where it does not weigh sessions, there is nothing to write to.
+give_way() { # name
+    local pid group attempts=5
+    [[ $1 == asr-* ]] && pid=$(pid_of "$1") || return 0
+    group=/proc/$pid/autogroup
+    [ -e "$group" ] || return 0
+    while [ $((attempts--)) -gt 0 ]; do
+        { echo "$asr_niceness" >"$group"; } 2>/dev/null && return
+        sleep 0.1
+    done
+    printf '%s does not give way to synthesisers: %s could not be written\n' "$1" "$group" >&2
+}
+
 # Waits until everything that was started is ready, in the order of the start, and says how it went.
 wait_until_ready() {
     local name address until=$((SECONDS + start_timeout_s)) began
@@ -214,6 +232,7 @@ wait_until_ready() {
             [ "$SECONDS" -lt "$until" ] || { show_log "$name" && fail "$name was not ready after $start_timeout_s s"; }
             sleep 0.1
         done
+        give_way "$name"
         printf '  %-10s ready on %s, process %s, log %s\n' "$name" "$address" "$(pid_of "$name")" "$(log_of "$name")"
     done
 }

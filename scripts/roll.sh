@@ -131,6 +131,7 @@ for name in "${names[@]}"; do
         fi
         sleep 0.1
     done
+    [ "$systemd" = 1 ] || give_way "$name"
     balance --up "$name"
     printf '  %-10s renewed after %s s\n' "$name" $((SECONDS - since))
 done

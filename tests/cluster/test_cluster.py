@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from real_cluster import ROOT, SPOKEN, Cluster, need_everything
 
@@ -57,6 +58,16 @@ class Running(unittest.TestCase):
         self.assertGreater(it["memory_bytes"], 20 << 20)
         session.close()
         session.to_the_end()
+
+    def recognisers_give_way(self):
+        """Only where the kernel weighs sessions against each other."""
+        groups = {name: Path(f"/proc/{self.cluster.pid(name)}/autogroup") for name in self.names("asr", "tts")}
+        for name, group in groups.items():
+            if group.exists():
+                self.assertTrue(group.read_text().endswith(" nice 5\n" if name.startswith("asr") else " nice 0\n"), name)
+
+    def test_recognisers_give_way_to_synthesisers(self):
+        self.recognisers_give_way()
 
     def test_an_instance_is_added_beside_the_others(self):
         port = self.cluster.ports[5]
@@ -126,6 +137,7 @@ class Running(unittest.TestCase):
             self.assertNotEqual(table[name]["pid"], pid, name)
             self.assertEqual((table[name]["state"], table[name]["balancer"]), ("ok", "up"), name)
             self.assertEqual(self.cluster.started_as(name), as_before[name], name)
+        self.recognisers_give_way()
 
     def test_a_roll_of_what_does_not_run_touches_nothing(self):
         before = self.cluster.table()

@@ -66,8 +66,11 @@ const MAX_PANICS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not zero");
 const JUDGE_THREADS: usize = 1;
 /// What a verdict in time for the deadline may still take: it is a twentieth of a second of one core.
 const JUDGE_CALL: Duration = Duration::from_millis(500);
-/// Of the threads that recognise and judge, on the scale of `nice`.
+/// Of the threads that recognise, on the scale of `nice`.
 const NICENESS: i32 = 5;
+/// Of the threads that judge: up to four looks at a pause take three times what its words take, and each instance on a machine has
+/// such a thread.
+const JUDGE_NICENESS: i32 = 8;
 /// Of the threads that only work for uploaded files.
 const FILES_NICENESS: i32 = 10;
 
@@ -169,7 +172,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     );
     let (judge, judge_workers) =
         batcher::spawn(judge_batching(settings), families.model(JUDGE), move |_| {
-            give_way(NICENESS);
+            give_way(JUDGE_NICENESS);
             Ok(SmartTurn::load(&judge_file, JUDGE_THREADS)?)
         });
     let (uploads, upload_workers) = uploads(settings, families);
