@@ -32,7 +32,8 @@ exact=held_espeak_082,held_espeak_084,held_ked_112,held_ked_136,held_slt_hts_110
 front=18100 asr_port=18101 tts_port=18102
 theirs_port=18191
 
-export VOICE_RUN=$PWD/$results/run
+VOICE_RUN=$(realpath -m "$results")/run
+export VOICE_RUN
 
 start_cluster() { # instances of each server, services
     scripts/start_all.sh --asr "$1" --tts "$1" --services "$2" --port "$front" --tts-front 18103 --status-port 18180 \

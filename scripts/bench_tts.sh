@@ -43,7 +43,7 @@ start_tts() { # settings...
         options+=(--set "$setting")
     done
     rm -rf "$results/voices"
-    "$target/release/tts" --host 127.0.0.1 --port "$port" --set server.rate_limit_per_minute=0 --set "voices.store=$PWD/$results/voices" \
+    "$target/release/tts" --host 127.0.0.1 --port "$port" --set server.rate_limit_per_minute=0 --set "voices.store=$(realpath -m "$results")/voices" \
         "${options[@]}" >"$log" 2>&1 &
     pids+=($!)
     wait_until_ready "$port" "$log"

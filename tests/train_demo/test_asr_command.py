@@ -27,8 +27,11 @@ class Command(unittest.TestCase):
 
     def test_a_run_keeps_what_it_was_begun_with(self):
         _, first = self.settle("--minutes", "10", "--seed", "7", "--width", "256", "--layers", "6", "4")
-        _, again = self.settle("--minutes", "10", "--seed", "8")
+        with contextlib.redirect_stderr(io.StringIO()) as told:
+            _, again = self.settle("--minutes", "10", "--seed", "8")
         self.assertEqual(again, first)
+        # Only what was asked for: the shape was not.
+        self.assertEqual(told.getvalue(), "seed stays 7: this run was begun with it\n")
         self.assertEqual((first["seed"], first["shape"]), (7, {"width": 256, "encoder_layers": 6, "decoder_layers": 4}))
 
     def test_more_minutes_train_again_and_make_no_speech_again(self):
@@ -37,7 +40,9 @@ class Command(unittest.TestCase):
             for name in ("corpus", "training", "export", "evaluation"):
                 with run.stage(name):
                     pass
-            run, settings = self.settle("--minutes", "5")
+            with contextlib.redirect_stderr(io.StringIO()) as told:
+                run, settings = self.settle("--minutes", "5")
+            self.assertIn("minutes stays 10", told.getvalue())
             self.assertEqual(settings["minutes"], 10)
             self.assertTrue(run.done("training"))
             run, settings = self.settle("--minutes", "20")

@@ -235,7 +235,7 @@ def main() -> None:
     if "round_trip" in given.parts:
         from tts import round_trip
 
-        found["round_trip"] = round_trip.measure(Voice(given.folder), given.recogniser or round_trip.DEFAULT_RECOGNISER, 200)
+        found["round_trip"] = round_trip.measure(Voice(given.folder), given.recogniser or round_trip.DEFAULT_RECOGNISER)
     if given.out:
         given.out.write_text(json.dumps(found, indent=1))
     else:

@@ -19,7 +19,6 @@ from tts.voice import Voice
 DECODER_SHARE = 0.25
 # Sentences of each voice for the decoder, and steps of the classifier.
 N_ACOUSTIC, N_CLASSIFIER = 600, 1500
-N_ROUND_TRIP = 200
 # In a small run.
 SMALL_SENTENCES, SMALL_ACOUSTIC, SMALL_CLASSIFIER = 60, 6, 20
 SMALL_BUCKETS = (batches.Bucket(104, 192, 2, 1.0),)
@@ -140,7 +139,7 @@ def measure(run: RunFolder, settings: dict) -> None:
     limit, n_stops = (1, 2) if small else (None, evaluate.N_STOPS)
     figures = evaluate.evaluate(run / "model", run.path, evaluate.ALL, n_stops, limit)
     recogniser = pathlib.Path(settings["recogniser"]) if settings["recogniser"] else round_trip.DEFAULT_RECOGNISER
-    figures["round_trip"] = round_trip.measure(Voice(run / "model"), recogniser, 2 if small else N_ROUND_TRIP)
+    figures["round_trip"] = round_trip.measure(Voice(run / "model"), recogniser, 2 if small else round_trip.N_SENTENCES)
     run.write_json("report.json", figures)
     sentences = run.notes("language_data")[-1]["sentences"]
     told = settings | {"sentences": sentences}
