@@ -52,6 +52,7 @@ fn it_speaks_as_a_process_and_exits_with_0_when_told() {
         for wanted in ["ORT_DISABLE_TELEMETRY=1", "MALLOC_ARENA_MAX=1"] {
             assert!(variables.iter().any(|it| it == wanted), "{variables:?}");
         }
+        assert_eq!(process.name(), "tts_process");
         process.signal(signal);
         assert_eq!(process.ended(Duration::from_secs(20)), Some(0), "{signal}");
     }

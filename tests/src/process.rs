@@ -174,6 +174,12 @@ impl Process {
             .collect()
     }
 
+    /// As tools that list processes show it.
+    pub fn name(&self) -> String {
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.child.id())).unwrap();
+        name.trim().to_owned()
+    }
+
     /// Open files and sockets.
     pub fn n_descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id()))

@@ -26,7 +26,9 @@ pub fn require_variables(wanted: &[(&str, &str)]) {
     }
     let mut arguments = env::args_os();
     let called = arguments.next();
-    let mut again = Command::new("/proc/self/exe");
+    // By its own name if it has one still, so that tools that list processes show it.
+    let program = env::current_exe().ok().filter(|it| it.exists());
+    let mut again = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()));
     again.args(arguments);
     for (name, value) in missing {
         again.env(name, value);
