@@ -166,6 +166,8 @@ bench_start() {
 bench_soak() {
     say "$soak_minutes minutes of listeners who cancel, vanish and change voices"
     start_tts
+    # More at once than there are places for, so that the largest batch was met: what grows after that is a leak, not the most so far.
+    "$loadgen" tts --server "127.0.0.1:$port" --label "the largest batch" --eager -n 64 -t 30 --warm-up 0
     load soak --soak $((soak_minutes * 60)) -n 12 --mixed --learn "$learn"
     stop_all
 }

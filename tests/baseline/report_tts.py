@@ -155,7 +155,7 @@ def other_section(results: Results) -> str:
             f"- **Soak, {soak['seconds'] / 60:.0f} minutes, {soak['sessions']} listeners:** {requests['asked']:,} requests = {requests['completed']:,} completed + "
             f"{requests['cancelled']:,} cancelled + {requests['failed']:,} failed + {requests['abandoned']:,} left by their listener; {soak['voices']['registered']:,} voices registered; "
             f"{requests['compared']:,} repeated and compared to the sample; {soak['trouble']['n_violations']} broken promises; "
-            f"resident {memory['samples'][0][1]:.0f} to {memory['samples'][-1][1]:.0f} MB, {grows}."
+            f"resident {memory['samples'][0][1]:.0f} to {memory['samples'][-1][1]:.0f} MB, {grows} and after as many requests at once as a batch has places for."
         )
     return "\n".join(lines) + "\n" if lines else "Not measured.\n"
 
