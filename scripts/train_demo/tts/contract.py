@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from tts import batches, language_model as lm, network, references, tokens
-from tts.export_language import SHARP_PAIRS, SHARP_PITCHES
+from tts.export_language import HERE, PATIENCE, PUSH, SHARP_PAIRS, SHARP_PITCHES
 from tts.voice import Voice
 
 # Logits so far below the best are as good as impossible.
@@ -23,21 +23,34 @@ def prompt(voice: Voice, text: str, heard: list[np.ndarray], exaggeration: float
     return np.concatenate([heard[0], voice.embed(ids, at, exaggeration)], 1)
 
 
+def looked_from(reached: list[np.ndarray], rows: int) -> np.ndarray:
+    """Around which place of the text the next token looks, by what each token before it has reached: further on if it stays there."""
+    if not reached:
+        return np.zeros(rows)
+    each = np.stack(reached, 1)
+    furthest = each.max(1)
+    place = np.maximum(furthest - HERE, 0.25)
+    n_here = np.where(furthest >= place, each.shape[1] - (each >= place[:, None]).argmax(1), 0)
+    return furthest + np.maximum(n_here - PATIENCE, 0) * PUSH
+
+
 def follow(voice: Voice, x: np.ndarray, mask: np.ndarray, said: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logits before each of the tokens (rows, time) and after the last, and what was reached before each."""
+    """Logits before each of the tokens (rows, time) and after the last, and around which place of the text each looks."""
     rows = len(x)
     past = {name: np.zeros((rows, heads, 0, width), np.float32) for name, (heads, width) in voice.cache.items()}
     reaching = list(past).index(f"past_key_values.{lm.REACHING}.value")
-    logits, reached = [], [np.zeros(rows)]
+    logits, reached, looks = [], [], []
     for step in range(said.shape[1] + 1):
+        looks.append(looked_from(reached, rows))
         found, *present = voice.language.run(None, {"inputs_embeds": x, "attention_mask": mask, **past})
         past = dict(zip(past, present))
         logits.append(found[:, -1])
-        reached.append(np.maximum(reached[-1], present[reaching][:, 0, -1, lm.PLACE_REACHED]))
+        if step > 0:
+            reached.append(present[reaching][:, 0, -1, lm.PLACE_REACHED])
         if step < said.shape[1]:
             x = voice.embed(said[:, step : step + 1], np.full((rows, 1), step + 1), 0.5)
             mask = np.concatenate([mask, np.ones((rows, 1), np.int64)], 1)
-    return np.stack(logits, 1), np.stack(reached[:-1], 1)
+    return np.stack(logits, 1), np.stack(looks, 1)
 
 
 def logits_off(voice: Voice, run: pathlib.Path) -> float:
@@ -53,9 +66,9 @@ def logits_off(voice: Voice, run: pathlib.Path) -> float:
     heard = [np.concatenate([rows, np.zeros((1, lm.N_VOICE_ROWS, 2))], 2).astype(np.float32)]
     text = one.text if one.text[-1] in ".!?" else f"{one.text}."
     x = prompt(voice, text, heard)
-    found, reached = follow(voice, x, np.ones(x.shape[:2], np.int64), batch["speech"][:, :n].astype(np.int64))
+    found, looks = follow(voice, x, np.ones(x.shape[:2], np.int64), batch["speech"][:, :n].astype(np.int64))
     queries = batch["queries"][0, : n + 1]
-    batch["reached"][0, queries] = reached[0]
+    batch["reached"][0, queries] = looks[0]
     arrays = {name: jnp.asarray(it) for name, it in batch.items()}
     states, _, _ = lm.forward(jax.tree_util.tree_map(jnp.asarray, params), jnp.asarray(inventory.table), arrays)
     states = states[0, queries]

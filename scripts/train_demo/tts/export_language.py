@@ -17,6 +17,10 @@ WIDE = lm.WIDTH + 2
 SHARP_PAIRS, SHARP_PITCHES = 1.4, 2.5
 # It may not stop before it is so near the end of the text; each character more costs so much.
 NEAR_END, END_COST = 8.0, 4.0
+# Nor may it stay at the end: after so many tokens within so many characters of it, each token more drives it to stop.
+AT_END, STAY, STAY_COST = 2.0, 16.0, 2.0
+# Where it got no further than so many characters in so many tokens, it looks ahead, with each token so many characters more.
+HERE, PATIENCE, PUSH = 2.0, 18.0, 0.5
 
 
 def _positional(g: Graph, at: str) -> str:
@@ -88,8 +92,9 @@ class _Attention:
         allowed = g("And", g.widen(causal, 0, 1), g.widen(self.known, 1, 2))
         self.bias = g("Where", allowed, f32(0), f32(-1e9))
         _, speech_kind, self.in_text = g.split("inputs_embeds", [lm.WIDTH, 1, 1])
-        self.speaks = g("Greater", speech_kind, f32(0))
-        self.is_code = g("Cast", g("Greater", speech_kind, f32(1)), to=FLOAT)
+        # Whole numbers that were rounded on the way are still what they were.
+        self.speaks = g("Greater", speech_kind, f32(0.5))
+        self.is_code = g("Cast", g("Greater", speech_kind, f32(1.5)), to=FLOAT)
 
     def turn(self, x: str) -> str:
         g, half = self.g, lm.TURNED // 2
@@ -110,12 +115,28 @@ class _Attention:
         new = g("Mul", self.in_text, g.widen(g("Cast", g.slice(self.known, self.n_past, self.n_all, 1), to=FLOAT), -1))
         every = g.transpose(g("Concat", in_text, new, axis=1), 0, 2, 1)
         self.n_text = g("ReduceMax", every, axes=[2])
+        # START is 1, the last character one less than STOP.
+        self.n_at_end = self.n_since(reached, g("Sub", self.n_text, f32(3 + AT_END)))
+        n_here = self.n_since(reached, g("Sub", self.reached, f32(HERE)))
+        push = g("Mul", g("Max", g("Sub", n_here, f32(PATIENCE)), f32(0)), f32(PUSH))
         # (rows, queries, keys)
-        far = g("Sub", g("Sub", g("Sub", every, f32(2)), self.reached), f32((lm.AHEAD - lm.BACK) / 2))
+        far = g("Sub", g("Sub", g("Sub", every, f32(2)), g("Add", self.reached, push)), f32((lm.AHEAD - lm.BACK) / 2))
         over = g("Max", g("Sub", g("Abs", far), f32((lm.AHEAD + lm.BACK) / 2)), f32(0))
         bias = g("Mul", g("Mul", over, over), f32(-0.5 / lm.SOFTNESS**2))
-        bias = g("Where", g("Greater", every, f32(0)), bias, f32(-1e9))
+        bias = g("Where", g("Greater", every, f32(0.5)), bias, f32(-1e9))
         self.first_bias = g("Where", self.speaks, bias, f32(0))
+
+    def n_since(self, reached: str, place: str) -> str:
+        """How many tokens were said since this place of the text was reached first; 0 if it was not."""
+        g = self.g
+        # Columns that are no speech have reached 0. One of them more comes first, as there may be no past.
+        place = g("Max", place, f32(0.25))
+        there = g("GreaterOrEqual", g("Concat", g("Mul", self.reached, f32(0)), reached, axis=1), place)
+        first = g("ArgMax", g("Cast", there, to=FLOAT), axis=1)
+        later = g("GreaterOrEqual", g.widen(g.range(self.n_past), 0, 2), first)
+        later = g("And", later, g.widen(g.slice(self.known, 0, self.n_past, 1), -1))
+        n = g("ReduceSum", g("Cast", later, to=FLOAT), g.ints(1))
+        return g("Mul", n, g("Cast", g("GreaterOrEqual", self.reached, place), to=FLOAT))
 
 
 def write_language_model(path: pathlib.Path, p: dict) -> None:
@@ -178,10 +199,10 @@ def _head(g: Graph, p: dict, x: str, shared: _Attention, reached: str) -> None:
     pitches = g("Mul", pitches, f32(SHARP_PITCHES))
     codes = g("Add", g.widen(pairs, -1), g.widen(pitches, 2))
     codes = g("Reshape", codes, g.ints(0, 0, N_PAIRS * N_PITCHES))
-    # START is 1, the last character one less than STOP.
     left = g("Sub", g("Sub", shared.n_text, f32(3)), reached)
     early = g("Mul", g("Max", g("Sub", left, f32(NEAR_END)), f32(0)), f32(END_COST))
-    stop = g("Sub", stop, g("Mul", early, g("Cast", shared.speaks, to=FLOAT)))
+    late = g("Mul", g("Max", g("Sub", shared.n_at_end, f32(STAY)), f32(0)), f32(STAY_COST))
+    stop = g("Sub", stop, g("Mul", g("Sub", early, late), g("Cast", shared.speaks, to=FLOAT)))
     never = g("Sub", g("Mul", stop, f32(0)), f32(1e4))
     logits = g("Concat", codes, never, stop, axis=-1)
     # The best is 0: a greedy choice is not changed by a penalty on repetition.

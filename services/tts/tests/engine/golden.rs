@@ -294,3 +294,26 @@ fn sentences_decoded_together_sound_as_alone() {
         }
     }
 }
+
+/// Sentences on which the built-in voice once hung on a phone, until the guard against that ended them.
+#[test]
+fn the_built_in_voice_gets_on_with_every_sentence() {
+    let golden = support::golden("demo");
+    let pack = support::pack("demo", &golden);
+    let voices = support::voices(&golden, &pack);
+    let mut model = LanguageModel::load(&pack, ON_CPU).unwrap();
+    for text in [
+        "Your reference is O nine I W.",
+        "Page eight hundred one behind steep shirts.",
+        "They sell the smiles, inch, computer, his homeless spaceship and the vitamin!",
+    ] {
+        let mut sentence = support::sentence(&golden.cases[0], &voices);
+        sentence.text = text.to_owned();
+        sentence.max_tokens = 5 * text.len();
+        let tokens = alone(&mut model, sentence);
+        // A token is a phone of 40 ms at one of nine levels of pitch.
+        let longest = tokens.chunk_by(|a, b| a / 9 == b / 9).map(<[u32]>::len);
+        let longest = longest.max().unwrap();
+        assert!(longest < 55, "{text}: {longest} tokens of one sound");
+    }
+}
