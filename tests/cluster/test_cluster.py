@@ -244,7 +244,9 @@ class Starting(unittest.TestCase):
             code = (". scripts/cluster_common.sh; take_cluster; trap undo_start EXIT; trap 'interrupt 130' INT;"
                     'eval "really() $(declare -f note_pid | tail -n +2)"; note_pid() { ' + moment + '; };'
                     "launch asr-1 /dev/null sleep 60; launch asr-2 /dev/null sleep 60")
-            done = subprocess.run(["bash", "-euc", code], cwd=ROOT, env=self.cluster.environment, capture_output=True, text=True)
+            # As Ctrl-C does, also where the test itself runs in the background of a shell.
+            done = subprocess.run(["bash", "-euc", code], cwd=ROOT, env=self.cluster.environment, capture_output=True, text=True,
+                                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             self.assertEqual((done.returncode, done.stderr.splitlines()[:1]), (130, ["Stopping what was started."]))
             self.nothing_is_left()
 
