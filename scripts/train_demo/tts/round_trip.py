@@ -1,4 +1,4 @@
-"""The voice heard by the built-in recogniser: sentences of its kind that neither of the two was trained on, spoken with four references."""
+"""The voice heard by the built-in recogniser: sentences of its kind that both recipes hold out, spoken with four references."""
 
 import pathlib
 
