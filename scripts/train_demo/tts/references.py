@@ -18,6 +18,14 @@ TEXT = (
     "This is what I sound like when I read a few lines aloud. The morning was cold and bright, and nobody was on the road. "
     "We walked down to the river, sat on a stone, and waited for the boat."
 )
+# By which the pitch is put right: of several kinds, because each has its own melody.
+BIAS_TEXTS = (
+    "They have been living in this house near the river for ten years.",
+    "Could you tell me when the next train to the coast leaves?",
+    "We need bread, butter, two onions, and a bag of rice.",
+    "Please close the window before the rain comes in.",
+    "The old man opened the door slowly and looked at the empty street.",
+)
 # A variant of espeak-ng's American voice, and how high it is set.
 STRANGERS = {
     "espeak f1": ("f1", 50), "espeak f2": ("f2", 65), "espeak f3": ("f3", 60), "espeak f5": ("f5", 40),
@@ -71,8 +79,9 @@ def pitch_bias(voice: Voice) -> float:
     off = []
     for samples in map(prepared, heard):
         kept = voice.hear(samples)
-        said, _ = voice.tokens("They have been living in this house near the river for ten years.", kept, most=150)
-        if len(said) > 10:
-            off.append(np.log(pitch_of(samples) / pitch_of(voice.decode(said, kept))))
+        said = [voice.tokens(text, kept, most=150)[0] for text in BIAS_TEXTS]
+        spoken = [voice.decode(it, kept) for it in said if len(it) > 10]
+        if spoken:
+            off.append(np.log(pitch_of(samples) / pitch_of(np.concatenate(spoken))))
     # The median: one that was heard an octave off does not count.
     return float(np.clip(np.median(off), -0.1, 0.1)) if off else 0.0
