@@ -43,9 +43,8 @@ pub fn run() -> ExitCode {
     require_variables(&[
         // The published ONNX Runtime reports its use to its makers unless this is there when the library is loaded.
         ("ORT_DISABLE_TELEMETRY", "1"),
-        // Not MALLOC_ARENA_MAX=1, which `tts` has: Silero's graph allocates some 4,000 times a second for each stream, and would
-        // wait for a lock that threads of lower priority hold. With 130 streams p95 of finals was 380 instead of 322 ms on two
-        // cores, and memory the same.
+        // Not MALLOC_ARENA_MAX=1, which `tts` has: with 130 streams on two cores p95 of finals was 380 instead of 322 ms, and memory
+        // the same. Silero's graph allocates some 4,000 times a second for each stream.
     ]);
     let arguments = Arguments::parse();
     PROGRAM.run(&arguments.common, |settings, stop| async move {
