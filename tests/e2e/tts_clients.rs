@@ -117,6 +117,32 @@ fn a_speech_goes_on_where_it_broke() {
     });
 }
 
+#[test]
+fn a_server_that_dies_in_mid_sentence_is_given_up_as_soon() {
+    run(async {
+        // What the first connection brought is no progress of those that never were.
+        let plan = [vec![Fate::AfterFrames(6)], vec![Fate::Refused; 20]].concat();
+        let proxy = Proxy::start(Tts::shared().address, plan).await;
+        let mut impatient = options(SpeechOptions {
+            chunk_size: Some(8),
+            ..SpeechOptions::default()
+        });
+        impatient.patience.attempts = 3;
+        let mut speech = client::speak(&url(proxy.address), STORY, impatient).unwrap();
+        let (mut n_chunks, mut last) = (0, None);
+        while let Some(event) = speech.next().await {
+            n_chunks += usize::from(matches!(event, Ok(Event::Chunk(_))));
+            last = Some(event);
+        }
+        assert!(n_chunks > 0, "it broke before anything came");
+        assert!(
+            matches!(last, Some(Err(Error::GaveUp { attempts: 3, .. }))),
+            "{last:?}"
+        );
+        assert_eq!(proxy.n_accepted(), 3);
+    });
+}
+
 /// With models that give a sentence the same samples always, and a server that waits so briefly that it cuts the text where it stops coming.
 #[test]
 fn a_text_in_pieces_is_the_same_speech_to_the_sample_also_where_the_server_did_not_wait_for_more() {

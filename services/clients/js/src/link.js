@@ -144,7 +144,7 @@ export class Link {
     };
   }
 
-  #broken(why) {
+  #broken(why, wasOpen) {
     this.#socket = null;
     if (this.#isOver) {
       return;
@@ -154,7 +154,8 @@ export class Link {
     if (this.#isOver) {
       return;
     }
-    if (this.#core.hasAdvanced) {
+    // What an earlier connection brought is no progress of an attempt that never became one.
+    if (wasOpen && this.#core.hasAdvanced) {
       this.#retry.progressed();
     }
     try {
@@ -185,7 +186,7 @@ export class Link {
       } catch {
         // It never was open.
       }
-      this.#broken(why);
+      this.#broken(why, isOpen);
     };
     const pump = () => {
       while (isOpen && !isGone && !this.#isOver) {

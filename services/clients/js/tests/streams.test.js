@@ -114,6 +114,21 @@ test("what cannot be is an error at once and a dead server is one soon", async (
   await assert.rejects(opened.finish(), { code: "GAVE_UP" });
 });
 
+test("a server that dies in mid-stream is given up as soon", async () => {
+  // What the first connection brought is no progress of those that never were.
+  const patience = { attempts: 3, firstWait: 1 };
+  const fake = new Fake({ fates: [8, ...Array(20).fill(0)] });
+  const opened = await listen(ASR, { WebSocket: fake.Socket, patience });
+  for (const word of range(20)) {
+    await opened.send(numbers(20).subarray(word * WORD, (word + 1) * WORD));
+  }
+  await assert.rejects(collect(opened), { code: "GAVE_UP" });
+  assert.equal(fake.nConnections, 3);
+  const speaker = new Fake({ fates: [5, ...Array(20).fill(0)], nSamples: 1999 });
+  await assert.rejects(collect(speak(TTS, "Hello.", { WebSocket: speaker.Socket, patience })), { code: "GAVE_UP" });
+  assert.equal(speaker.nConnections, 3);
+});
+
 test("audio is copied, whatever holds it", async () => {
   // It breaks as soon as it is open: all is sent when the block is used again.
   const fake = new Fake({ fates: [2] });

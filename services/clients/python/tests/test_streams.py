@@ -105,6 +105,22 @@ class Asr(Streams):
             with self.assertRaises(GaveUp):
                 await opened.finish()
 
+    async def test_a_server_that_dies_in_mid_stream_is_given_up_as_soon(self):
+        # What the first connection brought is no progress of those that never were.
+        async with Fake([8] + [0] * 20) as fake:
+            opened = await asr.connect(fake.asr, patience=Patience(attempts=3, first_wait=0.001))
+            with self.assertRaises(GaveUp):
+                for _ in range(20):
+                    await opened.send(numbers(1))
+                await opened.finish()
+        self.assertEqual(fake.n_connections, 3)
+        async with Fake([5] + [0] * 20, n_samples=1_999) as fake:
+            with self.assertRaises(GaveUp):
+                async with tts.speak(fake.tts, "Hello.", patience=Patience(attempts=3, first_wait=0.001)) as speech:
+                    async for _ in speech:
+                        pass
+        self.assertEqual(fake.n_connections, 3)
+
 
 class Tts(Streams):
     async def test_no_sample_is_missing_or_comes_twice(self):

@@ -128,11 +128,13 @@ class Link:
     async def _converse(self) -> Any:
         retry = Retry(self._patience)
         while True:
+            is_connected = False
             try:
                 socket = await self._connect()
             except Break as error:
                 why = error
             else:
+                is_connected = True
                 self._core.connected()
                 why = await self._talk(socket)
             if self._core.output is not None:
@@ -141,7 +143,8 @@ class Link:
             await self.tell(events)
             if self._core.output is not None:
                 return self._core.output
-            if self._core.has_advanced:
+            # What an earlier connection brought is no progress of an attempt that never became one.
+            if is_connected and self._core.has_advanced:
                 retry.progressed()
             await self._pause(retry.after(why, random.random()))
             if self._core.output is not None:

@@ -99,19 +99,20 @@ impl<C: Core> Drive<C> {
             let Some(connected) = self.connect().await else {
                 return self.core.output().ok_or(Error::Over);
             };
-            let why = match connected {
+            let (why, was_open) = match connected {
                 Ok(socket) => match Box::pin(self.talk(socket)).await {
                     End::Over => return self.core.output().ok_or(Error::Over),
-                    End::Broken(why) => why,
+                    End::Broken(why) => (why, true),
                 },
-                Err(why) => why,
+                Err(why) => (why, false),
             };
             let (why, events) = self.core.broken(why);
             self.tell(events).await;
             if let Some(output) = self.core.output() {
                 return Ok(output);
             }
-            if self.core.has_advanced() {
+            // What an earlier connection brought is no progress of an attempt that never became one.
+            if was_open && self.core.has_advanced() {
                 retry.progressed();
             }
             let wait = retry.after(&why, random())?;
