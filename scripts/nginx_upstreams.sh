@@ -21,7 +21,7 @@ Options:
                         cluster that runs beside the list
   -h, --help            this text
 
-Several may run at a time. Nothing is changed if the list or a change is wrong.
+Several may run at a time. Nothing is changed if the list or a change is wrong, or, with --reload, nginx does not accept its configuration.
 USAGE
 }
 
@@ -133,7 +133,20 @@ exec 9>"$list.lock"
 flock 9
 [ -e "$list" ] || : >"$list"
 work=$(mktemp)
-trap 'rm -f "$work" "$work.next"' EXIT
+kept=$(mktemp -d)
+trap 'rm -rf "$work" "$work.next" "$kept"' EXIT
+written=("$list" "$out/upstreams.conf" "$out/instances.json")
+for idx in "${!written[@]}"; do
+    [ ! -e "${written[$idx]}" ] || cp "${written[$idx]}" "$kept/$idx"
+done
+
+# As it was: a list that nginx has not taken would be taken at the next reload, by whoever asks for one, for whatever reason.
+put_back() {
+    for idx in "${!written[@]}"; do
+        [ ! -e "$kept/$idx" ] || write "${written[$idx]}" <"$kept/$idx"
+    done
+}
+
 cp "$list" "$work"
 for change in "${changes[@]}"; do
     changed "$change" <"$work" >"$work.next"
@@ -171,7 +184,10 @@ accepting() {
     return 0
 }
 
-"${nginx[@]}" -t -q || fail "nginx does not accept its configuration and goes on with the old one"
+"${nginx[@]}" -t -q || {
+    put_back
+    fail "nginx does not accept its configuration and goes on with the old one; the list is as it was"
+}
 before=$(accepting)
 "${nginx[@]}" -s reload
 # nginx takes it in its own time, on a busy machine in seconds. Who goes on before that, and stops an instance, stops one that

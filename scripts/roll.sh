@@ -12,7 +12,7 @@ usage: scripts/roll.sh [options] [NAME...]
 Each instance (or each that is named: asr-8001) gets no new sessions, is told to stop, finishes the turns and sentences it has,
 is started again as it was, with the program that is there now, and gets sessions again when it is ready. Then comes the next.
 Clients of a session are told `draining` and reconnect when their turn is over. If one does not come back, the roll ends there:
-that one stays out, and the others serve.
+that one stays out, and the others serve. Who was out of the balancer before is renewed and stays out, unless it is named.
 
   --services LIST   of asr, tts: only these
   --alone           also where an instance is the only one of its service, so that nobody serves meanwhile
@@ -101,8 +101,11 @@ else
     take_cluster
 fi
 [ -s "$list" ] || fail "no instances are listed in $list"
+# Whom somebody has taken out stays out, unless he is named.
+stays_down=" "
 if [ "${#names[@]}" = 0 ]; then
     mapfile -t names < <(awk -F '\t' -v services=",$services," 'index(services, "," $1 ",") { print $2 }' "$list")
+    stays_down=" $(awk -F '\t' -v ORS=' ' '$4 == "down" { print $2 }' "$list")"
 fi
 # All is looked at before anything is touched.
 for name in "${names[@]}"; do
@@ -132,6 +135,10 @@ for name in "${names[@]}"; do
         sleep 0.1
     done
     [ "$systemd" = 1 ] || give_way "$name"
+    if [[ $stays_down == *" $name "* ]]; then
+        printf '  %-10s renewed after %s s; out of the balancer, as it was\n' "$name" $((SECONDS - since))
+        continue
+    fi
     balance --up "$name"
     printf '  %-10s renewed after %s s\n' "$name" $((SECONDS - since))
 done

@@ -58,8 +58,8 @@ remove() { # path
 
 system=/etc/systemd/system
 if [ -z "$root" ] && [ -d /run/systemd/system ] && [ -e "$system/voice.target" ]; then
-    # Waits until every instance has drained.
-    act "stop      voice.target" systemctl stop voice.target
+    # Waits until every instance has drained: to stop a target is done when the target is, which its instances are not by then.
+    act "stop      voice.target" systemctl stop voice.target 'asr@*.service' 'tts@*.service' 'voice-*.service'
 fi
 for unit in "$root$system"/*.wants/{asr@,tts@,voice-agent-,voice-nginx,voice-watch,voice.target}*; do
     [ ! -L "$unit" ] || remove "${unit#"$root"}"
@@ -81,8 +81,15 @@ fi
 for part in bin lib licenses cuda-asr cuda-tts scripts; do
     remove "/opt/voice/$part"
 done
-for part in snippets status upstreams.conf instances.json; do
+for part in status upstreams.conf instances.json; do
     remove "/etc/nginx/voice/$part"
+done
+for file in "$root"/etc/nginx/voice/snippets/*; do
+    case "${file##*/}" in
+        # Settings, as install.sh has it.
+        limits.conf | origins.map) ;;
+        *) remove "${file#"$root"}" ;;
+    esac
 done
 remove /etc/logrotate.d/voice-nginx
 remove /var/cache/voice

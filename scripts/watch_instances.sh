@@ -62,27 +62,45 @@ is_last_one() { # name, service
     [ "$(awk -F '\t' -v name="$1" -v service="$2" '$1 == service && $2 != name && $4 == "up"' "$list" | wc -l)" = 0 ]
 }
 
+may_try() { [ "$SECONDS" -ge "${not_before[$1]:-0}" ]; }
+
 tell() { printf '{"timestamp":"%s","level":"%s","message":"%s","instance":"%s"}\n' "$(date -u +%FT%T.%6NZ)" "$1" "$2" "$3"; }
 
+# What was taken out is kept beside the list: after a restart of this script or of the machine somebody has to put it back.
+remember() { printf '%s\n' "${!taken_out[@]}" >"$list.taken-out.new" && mv -f "$list.taken-out.new" "$list.taken-out"; }
+
 answer_timeout_s=1
-declare -A silent=() taken_out=()
+# Seconds after which something that failed is tried again.
+again_s=10
+declare -A silent=() taken_out=() not_before=()
+while read -r name; do
+    [ -z "$name" ] || taken_out[$name]=1
+done < <(cat "$list.taken-out" 2>/dev/null)
 trap 'exit 0' INT TERM HUP
 while true; do
     while IFS=$'\t' read -r service name address state; do
         if hangs "$address"; then
             silent[$name]=$((${silent[$name]:-0} + 1))
-            if [ "${silent[$name]}" -ge 2 ] && [ "$state" = up ] && ! is_last_one "$name" "$service"; then
+            if [ "${silent[$name]}" -ge 2 ] && [ "$state" = up ] && may_try "$name" && ! is_last_one "$name" "$service"; then
                 if balance --down "$name"; then
                     taken_out[$name]=1
+                    remember || true
                     tell WARN "it hangs and gets no new sessions" "$name"
+                else
+                    not_before[$name]=$((SECONDS + again_s))
                 fi
             fi
         else
             silent[$name]=0
             # What somebody else took out, or a roll has renewed meanwhile, is not for this script to put back.
-            if [ -n "${taken_out[$name]:-}" ] && is_ready "$address" && { [ "$state" = up ] || balance --up "$name"; }; then
-                unset "taken_out[$name]"
-                tell INFO "it answers again and gets new sessions" "$name"
+            if [ -n "${taken_out[$name]:-}" ] && may_try "$name" && is_ready "$address"; then
+                if [ "$state" = up ] || balance --up "$name"; then
+                    unset "taken_out[$name]"
+                    remember || true
+                    tell INFO "it answers again and gets new sessions" "$name"
+                else
+                    not_before[$name]=$((SECONDS + again_s))
+                fi
             fi
         fi
     done < <(cat "$list" 2>/dev/null)

@@ -269,8 +269,8 @@ class Uninstall(Installation):
         self.install_and_use()
         told = self.uninstall()
         left = self.files()
-        for path in ("etc/voice/asr.yaml", "etc/voice/tts.env", "etc/nginx/voice/voice.conf", "var/lib/voice/voices/ann/voice.json",
-                     f"{SYSTEM}/other.service"):
+        for path in ("etc/voice/asr.yaml", "etc/voice/tts.env", "etc/nginx/voice/voice.conf", "etc/nginx/voice/snippets/limits.conf",
+                     "var/lib/voice/voices/ann/voice.json", f"{SYSTEM}/other.service"):
             self.assertIn(path, left)
         self.assertEqual([it for it in left if it.startswith("opt/voice/bin") or it.startswith("opt/voice/lib")], [])
         self.assertEqual([it for it in left if it.startswith(SYSTEM)], [f"{SYSTEM}/other.service"])

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 from nginx_front import FLOOD_BYTES, ROOT, Front, Instance, free_ports, need_ipv6, need_nginx
 
@@ -176,6 +177,19 @@ class Instances(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("line 2", done.stderr)
 
+    def test_what_nginx_does_not_accept_changes_nothing(self):
+        self.run_script("--add", "asr-8001=127.0.0.1:8001", "--add", "asr-8011=127.0.0.1:8011")
+        files = [self.list, self.folder / "upstreams.conf", self.folder / "instances.json"]
+        before = [it.read_text() for it in files]
+        nginx = self.folder / "nginx"
+        nginx.write_text("#!/bin/sh\nexit 1\n")
+        nginx.chmod(0o755)
+        with unittest.mock.patch.dict("os.environ", PATH=f"{self.folder}:{os.environ['PATH']}"):
+            done = self.run_script("--down", "asr-8001", "--reload")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the list is as it was", done.stderr)
+        self.assertEqual([it.read_text() for it in files], before)
+
     def test_several_at_a_time(self):
         names = [f"asr-{8001 + 10 * idx}" for idx in range(12)]
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
@@ -306,6 +320,17 @@ class Live(unittest.TestCase):
             self.assertEqual((status, headers["Retry-After"], error["code"], error["recoverable"]), (503, "2", "NOT_READY", True))
             self.assertEqual(set(error), {"code", "message", "type", "param", "recoverable"})
             self.assertRegex(headers["X-Request-ID"], "^[0-9a-f]{32}$")
+
+    def test_no_recogniser_there(self):
+        gone = Instance("asr-1")
+        gone.stop()
+        speaks = Instance("tts-1")
+        self.addCleanup(speaks.stop)
+        front = Front([gone, speaks])
+        self.addCleanup(front.stop)
+        for path in ("/readyz", "/health", "/v1/models/demo"):
+            status, headers, body = front.ask(path)
+            self.assertEqual((status, headers["Retry-After"], json.loads(body)["error"]["code"]), (503, "2", "NOT_READY"), path)
 
     def test_request_ids(self):
         for given in ("a", "3fa8-1.b_c:d/e+f=@", "x" * 128):

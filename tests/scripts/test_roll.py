@@ -85,6 +85,17 @@ class Systemd(unittest.TestCase):
         self.assertEqual(self.states(), ["down", "up", "up", "up"])
         self.assertNotIn(f"stop asr@{b}", self.log.read_text())
 
+    def test_who_was_taken_out_stays_out_unless_it_is_named(self):
+        a, b, c = self.ports
+        self.list.write_text(f"asr\tasr-{a}\t127.0.0.1:{a}\tdown\nasr\tasr-{b}\t127.0.0.1:{b}\tup\n")
+        done = self.roll("--alone")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"start asr@{a}.service", self.log.read_text())
+        self.assertIn("out of the balancer, as it was", done.stdout)
+        self.assertEqual(self.states(), ["down", "up"])
+        self.assertEqual(self.roll(f"asr-{a}").returncode, 0)
+        self.assertEqual(self.states(), ["up", "up"])
+
     def test_nothing_is_touched_if_something_is_wrong(self):
         a, b, c = self.ports
         (self.folder / f"asr@{b}.service.dead").touch()

@@ -86,6 +86,12 @@ class Units(unittest.TestCase):
                     exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", told).group(1))
                     self.assertLessEqual(exposure, limit if "@" in unit else 3.0, told)
 
+    def test_who_checks_nginx_configuration_may_bind_its_ports(self):
+        # `nginx -t` binds them; 443 and 80 of the TLS example are not for everybody.
+        for unit in ("voice-nginx.service", "voice-watch.service"):
+            capabilities = re.search(r"^CapabilityBoundingSet=(.*)$", (UNITS / unit).read_text(), re.M).group(1).split()
+            self.assertIn("CAP_NET_BIND_SERVICE", capabilities, unit)
+
     def test_the_targets_want_the_chosen_instances(self):
         root = self.root()
         enable = ["systemctl", f"--root={root.path}", "enable", "asr@8001", "asr@8011", "tts@8002", "voice-agent-asr.target",
