@@ -351,10 +351,11 @@ cat <<NEXT
 Next:
   /opt/voice/bin/asr --config /etc/voice/asr.yaml --check-config     look whether the settings are in order
   systemctl start voice.target                                       start everything; it starts with the machine from now on
-  /opt/voice/scripts/roll.sh --systemd                               after an upgrade: renew them one by one, no session is cut
 NEXT
 if [ "$with_nginx" = yes ]; then
+    printf '  %-66s %s\n' "/opt/voice/scripts/roll.sh --systemd" "after an upgrade: renew them one by one, no session is cut"
     printf '  %-66s %s\n' "nginx -t -c /etc/nginx/voice/voice.conf" "look at nginx's configuration, which is in /etc/nginx/voice"
 else
+    printf '  %-66s %s\n' "systemctl restart asr@8001" "after an upgrade, one by one; before that, --down on the balancer's machine, then --up"
     printf 'nginx is not installed here; install it and run this again to have it in front of the instances.\n'
 fi

@@ -112,7 +112,7 @@ for name in "${names[@]}"; do
     address=$(address_of "$name")
     [ -n "$address" ] || fail "there is no instance $name in $list"
     if [ "$systemd" = 1 ] && ! is_here "$(host_of "$address")"; then
-        fail "$name is not on this machine; roll it there, with --systemd $name"
+        fail "$name is not on this machine; renew it there, with systemctl restart $(unit_of "$name"), between --down and --up of scripts/nginx_upstreams.sh here"
     fi
     runs "$name" || fail "$name does not run, so there is nothing to renew; scripts/status.sh shows the cluster"
     others=$(awk -F '\t' -v name="$name" -v service="${name%%-*}" '$1 == service && $2 != name && $4 == "up"' "$list" | wc -l)
