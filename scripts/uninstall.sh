@@ -59,7 +59,7 @@ remove() { # path
 system=/etc/systemd/system
 if [ -z "$root" ] && [ -d /run/systemd/system ] && [ -e "$system/voice.target" ]; then
     # Waits until every instance has drained: to stop a target is done when the target is, which its instances are not by then.
-    act "stop      voice.target" systemctl stop voice.target 'asr@*.service' 'tts@*.service' 'voice-*.service'
+    act "stop      voice.target" systemctl stop voice.target 'asr@*.service' 'tts@*.service' 'voice-watch*' 'voice-nginx*'
 fi
 for unit in "$root$system"/*.wants/{asr@,tts@,voice-agent-,voice-nginx,voice-watch,voice.target}*; do
     [ ! -L "$unit" ] || remove "${unit#"$root"}"

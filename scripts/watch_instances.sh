@@ -82,9 +82,10 @@ while true; do
         if hangs "$address"; then
             silent[$name]=$((${silent[$name]:-0} + 1))
             if [ "${silent[$name]}" -ge 2 ] && [ "$state" = up ] && may_try "$name" && ! is_last_one "$name" "$service"; then
+                # First: whatever becomes of the change, and of this script meanwhile, it is this script's to put back.
+                taken_out[$name]=1
+                remember || true
                 if balance --down "$name"; then
-                    taken_out[$name]=1
-                    remember || true
                     tell WARN "it hangs and gets no new sessions" "$name"
                 else
                     not_before[$name]=$((SECONDS + again_s))

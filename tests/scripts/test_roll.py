@@ -86,7 +86,7 @@ class Systemd(unittest.TestCase):
         self.assertNotIn(f"stop asr@{b}", self.log.read_text())
 
     def test_who_was_taken_out_stays_out_unless_it_is_named(self):
-        a, b, c = self.ports
+        a, b, _ = self.ports
         self.list.write_text(f"asr\tasr-{a}\t127.0.0.1:{a}\tdown\nasr\tasr-{b}\t127.0.0.1:{b}\tup\n")
         done = self.roll("--alone")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

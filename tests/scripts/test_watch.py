@@ -35,7 +35,7 @@ class Watch(unittest.TestCase):
 
     def nginx(self, code):
         path = self.folder / "nginx"
-        path.write_text(f"#!/bin/sh\nexit {code}\n")
+        path.write_text(f"#!/bin/sh\nsleep 0.3\nexit {code}\n")
         path.chmod(0o755)
 
     def instance(self):
@@ -66,8 +66,7 @@ class Watch(unittest.TestCase):
         watching = self.watch()
         self.instances[0].may_answer.clear()
         self.until("down", "up")
-        # Killed in the middle of its work, as by a reboot.
-        time.sleep(0.5)
+        # In the middle of its work, as by a reboot.
         watching.kill()
         watching.wait()
         self.instances[0].may_answer.set()
