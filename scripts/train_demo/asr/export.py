@@ -62,7 +62,7 @@ def _feed_forward(spec: object, layer: Tree) -> None:
 
 
 def filled(weights: Tree, shape: Shape) -> whisper_spec.WhisperSpec:
-    """CTranslate2's description of a Whisper, with these weights in it."""
+    """CTranslate2's description of a Whisper, with these (folded) weights in it."""
     spec = whisper_spec.WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
     encoder, decoder = spec.encoder, spec.decoder
     for name in ("conv1", "conv2"):
@@ -74,8 +74,7 @@ def filled(weights: Tree, shape: Shape) -> whisper_spec.WhisperSpec:
     for part, layer in zip(encoder.layer, weights["enc"]):
         _attention(part.self_attention, layer["att"], layer["ln1"])
         _feed_forward(part.ffn, layer)
-    table = np.asarray(model.embeddings(weights, shape))
-    decoder.embeddings.weight, decoder.projection.weight = _own(table), _own(table)
+    decoder.embeddings.weight, decoder.projection.weight = _own(weights["emb"]), _own(weights["emb"])
     decoder.position_encodings.encodings = _own(weights["pos"])
     _norm(decoder.layer_norm, weights["dec_ln"])
     for part, layer in zip(decoder.layer, weights["dec"]):
@@ -86,13 +85,14 @@ def filled(weights: Tree, shape: Shape) -> whisper_spec.WhisperSpec:
 
 
 def weights_of(checkpoint: pathlib.Path) -> tuple[Tree, Shape]:
-    """The running average of the weights of `training.pkl`. A tuple that begins with weights is taken as it is."""
+    """The running average of the weights of `training.pkl`, folded."""
     state = pickle.loads(checkpoint.read_bytes())
-    return (state["average"], Shape(**state["shape"])) if isinstance(state, dict) else (state[0], Shape())
+    shape = Shape(**state["shape"])
+    return model.folded(state["average"], shape, state["pieces"]), shape
 
 
 def export(weights: Tree, shape: Shape, words_file: pathlib.Path, out: pathlib.Path, quantization: str = "int8") -> None:
-    """Writes the folder anew."""
+    """Writes the folder anew; the weights are folded ones."""
     weights = jax.tree.map(np.asarray, weights)
     words = tokenizer.load(words_file)
     ids = {name: words.token_to_id(f"<|{name}|>") for name in tokenizer.SPECIAL}

@@ -1,14 +1,14 @@
 """The training loop: goes on where it ended, and tells how it does.
 
-The state is kept in `training.pkl` (weights, their running average, the optimiser, steps and minutes). How strongly windows are changed
-and how long they are follows the share of the time that is gone; each batch hangs only on the seed and the number of its step.
+The state is kept in `training.pkl` (weights, their running average, the optimiser's moments, what tokens are made of, steps and minutes).
+How strongly windows are changed and how long they are follows the share of the time that is gone; each batch hangs only on the seed and
+the number of its step.
 """
 
 from __future__ import annotations
 
 import collections
 import pathlib
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,8 +17,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from tokenizers import Tokenizer
 
-from asr import loss, model, tokenizer
+from asr import loss, model, model_folder, optimiser, pieces, tokenizer
 from asr.clips import Clips
 from asr.windows import Composer, Kind
 from shared.runs import Clock, RunFolder, seed_of
@@ -104,45 +105,64 @@ def prefetched(composer: Composer, plan: Plan, clock: Clock, step: int, ahead: i
             yield waiting.popleft().result()
 
 
-def start(plan: Plan, shape: model.Shape, given: pathlib.Path | None) -> dict[str, Any]:
-    """The state before the first step; `given` holds weights to go on from."""
-    weights = model.start(shape, plan.seed)
-    if given is not None:
-        loaded = pickle.loads(given.read_bytes())
-        # Checkpoints of this loop, or a tuple whose first element is a tree of weights.
-        old = loaded["average"] if isinstance(loaded, dict) else loaded[0]
-        same = {name: value for name, value in old.items() if name in weights and jax.tree.structure(value) == jax.tree.structure(weights[name])}
-        if not isinstance(loaded, dict):
-            # Its phones had other numbers.
-            same.pop("phone", None)
-        weights |= same
+@dataclass(frozen=True)
+class Given:
+    """Weights to go on from, folded, with the tokens and the numbers of phones that they mean (None: classifiers begin anew)."""
+
+    weights: model.Tree
+    shape: model.Shape
+    words: Tokenizer
+    phone_names: list[dict[str, int]] | None
+
+    @staticmethod
+    def of(folder: pathlib.Path) -> Given:
+        """`folder`: that of a run, or a model as the server loads it."""
+        words = tokenizer.load(folder / "tokenizer.json")
+        if (folder / STATE).exists():
+            state = RunFolder(folder).load(STATE)
+            shape = model.Shape(**state["shape"])
+            return Given(model.folded(state["average"], shape, state["pieces"]), shape, words, state["phone_names"])
+        return Given(*model_folder.read(folder), words, None)
+
+
+def start(plan: Plan, shape: model.Shape, clips: Clips, words: Tokenizer, given: Given | None) -> dict[str, Any]:
+    """The state before the first step. Another vocabulary is taken over token by token."""
+    table = pieces.rows(clips, words, shape.first_timestamp)
+    weights = model.start(shape, plan.seed, table.shape[1])
+    if given:
+        text, stamps = np.split(np.asarray(given.weights["emb"]), [given.shape.first_timestamp])
+        weights |= {name: value for name, value in given.weights.items() if name != "emb"}
+        own, weights["piece_w"] = pieces.taken_over(text, given.words, words, table)
+        positions = model.embeddings(weights | {"emb": np.zeros_like(weights["emb"])}, shape, table)[shape.first_timestamp :]
+        weights["emb"] = np.concatenate([own, stamps - positions])
     weights = jax.tree.map(np.asarray, weights)
-    phone_names = loaded["phone_names"] if given is not None and isinstance(loaded, dict) else None
-    return {"weights": weights, "average": weights, "optimiser": None, "step": 0, "minutes": 0.0, "phone_names": phone_names}
+    return {"weights": weights, "average": weights, "optimiser": None, "step": 0, "minutes": 0.0, "pieces": table}
 
 
 Check = Callable[[model.Tree, int, float], None]
 
 
-def train(run: RunFolder, plan: Plan, shape: model.Shape, given: pathlib.Path | None = None, check: Check | None = None) -> None:
-    """Trains until the minutes are over; writes `training.pkl`, and a line for every `tell_every` steps. `check` gets the averaged weights,
-    the steps and the minutes."""
+def train(run: RunFolder, plan: Plan, shape: model.Shape, given: Given | None = None, check: Check | None = None) -> None:
+    """Trains until the minutes are over; writes `training.pkl`, and a line for every `tell_every` steps. `check` gets the
+    averaged weights (folded), the steps and the minutes."""
     # Six lengths of windows are six programs: a run that goes on need not wait for them again.
     jax.config.update("jax_compilation_cache_dir", str(run / "compiled"))
     words = tokenizer.load(run / "tokenizer.json")
-    state = run.load(STATE) if (run / STATE).exists() else start(plan, shape, given)
-    clips = Clips(run / "corpus", words, state["phone_names"])
+    begun = run.load(STATE) if (run / STATE).exists() else None
+    clips = Clips(run / "corpus", words, begun["phone_names"] if begun else given.phone_names if given else None)
+    state = begun or start(plan, shape, clips, words, given)
     composer = Composer(clips, tokenizer.Special.of(words), plan.seed)
     weights, average = (jax.tree.map(jax.numpy.array, state[name]) for name in ("weights", "average"))
-    optimiser = loss.OPTIMISER.init(weights) if state["optimiser"] is None else jax.tree.map(jax.numpy.array, state["optimiser"])
-    step, n = loss.make_step(shape), state["step"]
+    moments = optimiser.make().init(weights) if state["optimiser"] is None else jax.tree.map(jax.numpy.array, state["optimiser"])
+    table, n = state["pieces"], state["step"]
+    step = loss.make_step(shape, table)
     clock = Clock(plan.minutes, state["minutes"])
     print(f"{sum(w.size for w in jax.tree.leaves(weights)) / 1e6:.2f} million weights, {len(clips)} clips, from step {n}", flush=True)
 
     def save() -> None:
-        kept = {"weights": weights, "average": average, "optimiser": optimiser}
+        kept = {"weights": weights, "average": average, "optimiser": moments}
         kept = jax.tree.map(np.asarray, kept) | {"step": n, "minutes": clock.spent}
-        run.save(STATE, kept | {"shape": shape.as_json(), "phone_names": clips.phone_names})
+        run.save(STATE, kept | {"shape": shape.as_json(), "phone_names": clips.phone_names, "pieces": table})
 
     recent: list[dict[str, jax.Array]] = []
     saved, next_check = time.monotonic(), (int(plan.share(clock, n) * plan.checks) + 1) / plan.checks
@@ -151,7 +171,7 @@ def train(run: RunFolder, plan: Plan, shape: model.Shape, given: pathlib.Path | 
         share = plan.share(clock, n)
         phone_weight = 0.1 + 0.6 * (1 - share) * (0.5 if plan.warm_start else 1.0)
         decay = min(0.998, n / (n + 20))
-        weights, optimiser, average, measured = step(weights, optimiser, average, batch, rate_at(plan, share), phone_weight, decay)
+        weights, moments, average, measured = step(weights, moments, average, batch, rate_at(plan, share), phone_weight, decay)
         recent.append(measured)
         n += 1
         if n % plan.tell_every == 0:
@@ -165,7 +185,7 @@ def train(run: RunFolder, plan: Plan, shape: model.Shape, given: pathlib.Path | 
         if share >= 1:
             break
         if check and share >= next_check:
-            check(average, n, clock.spent)
+            check(model.folded(average, shape, table), n, clock.spent)
             next_check = (int(share * plan.checks) + 1) / plan.checks
         if time.monotonic() - saved > plan.save_every_s:
             save()

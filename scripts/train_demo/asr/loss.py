@@ -11,9 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from asr import model
+from asr import model, optimiser
 from asr.model import PHONE_SETS, TAUGHT_HEADS, Shape, Tree
 from asr.windows import TOKEN_FRAME_STEP
 
@@ -32,11 +31,11 @@ def _mean(values: jax.Array, counts: jax.Array) -> jax.Array:
     return (values * counts).sum() / jnp.maximum(counts.sum(), 1)
 
 
-def loss(weights: Tree, batch: Batch, phone_weight: jax.Array, shape: Shape) -> tuple[jax.Array, dict[str, jax.Array]]:
+def loss(weights: Tree, batch: Batch, phone_weight: jax.Array, shape: Shape, pieces: np.ndarray) -> tuple[jax.Array, dict[str, jax.Array]]:
     frames = batch["mel"].shape[1] // 2
     sinusoids = jnp.asarray(model.sinusoids(shape.audio_positions, shape.width))
     heard = model.encode(weights, batch["mel"], sinusoids[batch["offset"][:, None] + jnp.arange(frames)], shape.heads)
-    table = model.embeddings(weights, shape)
+    table = model.embeddings(weights, shape, pieces)
     logits, attention = model.decode(weights, table, batch["inputs"], heard, batch["positions"], shape.heads)
     targets, first = batch["targets"], shape.first_timestamp
     known = targets >= 0
@@ -79,21 +78,14 @@ def loss(weights: Tree, batch: Batch, phone_weight: jax.Array, shape: Shape) -> 
     return total, measured
 
 
-def _decayed(weights: Tree) -> Any:
-    return jax.tree.map(lambda w: w.ndim > 1, weights)
-
-
-OPTIMISER = optax.chain(
-    optax.clip_by_global_norm(1.0), optax.scale_by_adam(b2=0.98), optax.add_decayed_weights(0.01, mask=_decayed)
-)  # fmt: skip
-
-
-def make_step(shape: Shape) -> Any:
+def make_step(shape: Shape, pieces: np.ndarray) -> Any:
     """One step of training: (weights, optimiser, average, batch, rate, phone weight, decay of the average) → the three, and what was measured."""
 
+    rule = optimiser.make()
+
     def step(weights: Tree, state: Any, average: Tree, batch: Batch, rate: float, phone_weight: float, decay: float) -> Any:
-        (_, measured), gradient = jax.value_and_grad(loss, has_aux=True)(weights, batch, phone_weight, shape)
-        update, state = OPTIMISER.update(gradient, state, weights)
+        (_, measured), gradient = jax.value_and_grad(loss, has_aux=True)(weights, batch, phone_weight, shape, pieces)
+        update, state = rule.update(gradient, state, weights)
         weights = jax.tree.map(lambda w, u: w - rate * u, weights, update)
         average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, average, weights)
         return weights, state, average, measured

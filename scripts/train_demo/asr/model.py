@@ -2,7 +2,8 @@
 one matrix for reading and writing tokens.
 
 Some of it is only for training and is dropped or folded in when the model is exported: classifiers of phones and tokens on the
-encoder's frames, and embeddings of timestamps as `sinusoids @ ts_w + rest`, so that a timestamp starts as the position it names.
+encoder's frames, and embeddings: a timestamp's is `sinusoids @ ts_w + rest`, so that it starts as the position it names, and that of a token
+of text `pieces @ piece_w + rest`, so that it starts as what it sounds like (see `asr/pieces.py`).
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ class _Maker:
         return {"w": weights.astype(np.float32), "b": np.zeros(d, np.float32)}
 
 
-def start(shape: Shape, seed: int) -> Tree:
-    """Weights before any training."""
+def start(shape: Shape, seed: int, pieces: int) -> Tree:
+    """Weights before any training; `pieces` is how many numbers tell what a token is made of."""
     make, d = _Maker(shape, seed), shape.width
     encoder = [
         {"ln1": make.norm(), "att": make.local_attention(LOOKS[i % len(LOOKS)]), "ln2": make.norm(), **make.feed_forward()}
@@ -120,6 +121,7 @@ def start(shape: Shape, seed: int) -> Tree:
         "enc": encoder,
         "enc_ln": make.norm(),
         "emb": (make.r.standard_normal((shape.vocabulary, d)) * 0.05).astype(np.float32),
+        "piece_w": (make.r.standard_normal((pieces, d)) * 0.02).astype(np.float32),
         "ts_w": (np.eye(d) * 0.05).astype(np.float32),
         "pos": sinusoids(shape.text_positions, d) * np.float32(0.05),
         "dec": decoder,
@@ -182,12 +184,19 @@ def encode(weights: Tree, mel: jax.Array, positions: jax.Array, heads: int) -> j
     return layer_norm(weights["enc_ln"], x)
 
 
-def embeddings(weights: Tree, shape: Shape) -> jax.Array:
-    """One row for each token, the timestamps' with their positions folded in."""
+def embeddings(weights: Tree, shape: Shape, pieces: np.ndarray) -> jax.Array:
+    """One row for each token, with what it is made of folded in: positions for timestamps, `pieces` (tokens of text, numbers) for text."""
     table = jnp.asarray(sinusoids(shape.audio_positions, shape.width))
     stamps = shape.vocabulary - shape.first_timestamp
     at = table[np.minimum(np.arange(stamps), shape.audio_positions - 1)] @ weights["ts_w"]
-    return jnp.concatenate([weights["emb"][: shape.first_timestamp], weights["emb"][shape.first_timestamp :] + at], 0)
+    text, rest = weights["emb"][: shape.first_timestamp], weights["emb"][shape.first_timestamp :]
+    return jnp.concatenate([text + pieces @ weights["piece_w"], rest + at], 0)
+
+
+def folded(weights: Tree, shape: Shape, pieces: np.ndarray) -> Tree:
+    """The weights with every embedding as it is used, without what it is made of."""
+    rest = {name: value for name, value in weights.items() if name not in ("piece_w", "ts_w")}
+    return rest | {"emb": embeddings(weights, shape, pieces)}
 
 
 def decode(weights: Tree, table: jax.Array, tokens: jax.Array, heard: jax.Array, positions: jax.Array, heads: int) -> tuple[jax.Array, list[jax.Array]]:

@@ -49,7 +49,7 @@ def attention(path: pathlib.Path, weights: Tree, shape: Shape, words: Tokenizer,
     positions = jnp.asarray(model.sinusoids(shape.audio_positions, shape.width))[None, :frames]
     heard = model.encode(weights, jnp.asarray(mel)[None], positions, shape.heads)
     order = jnp.arange(len(tokens))[None]
-    _, scores = model.decode(weights, model.embeddings(weights, shape), jnp.asarray([tokens]), heard, order, shape.heads)
+    _, scores = model.decode(weights, weights["emb"], jnp.asarray([tokens]), heard, order, shape.heads)
     taught = np.asarray(jnp.stack([layer[0, : model.TAUGHT_HEADS] for layer in scores]))
     shares = np.exp(taught - taught.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)

@@ -20,7 +20,7 @@ DEMO_SHARD = 900
 
 def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
     if settings["from"]:
-        take_over(run, settings)
+        settings["shape"] = learn.Given.of(pathlib.Path(settings["from"])).shape.as_json()
     make_tokenizer(run, settings)
     make_corpus(run, settings, processes)
     make_tests(run, settings)
@@ -32,14 +32,6 @@ def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
         if todo:
             measure(run, settings)
     print((run / "report.md").read_text().split("## Everything")[0], f"The model is in {run / 'model'}, the report in {run / 'report.md'}.")
-
-
-def take_over(run: RunFolder, settings: dict[str, Any]) -> None:
-    """Weights mean something only with their tokenizer and in their shape."""
-    other = pathlib.Path(settings["from"])
-    settings["shape"] = export.weights_of(other / learn.STATE)[1].as_json()
-    if not (run / "tokenizer.json").exists():
-        shutil.copyfile(other / "tokenizer.json", run / "tokenizer.json")
 
 
 def make_tokenizer(run: RunFolder, settings: dict[str, Any]) -> None:
@@ -78,7 +70,7 @@ def train(run: RunFolder, settings: dict[str, Any]) -> None:
     with run.stage("training") as todo:
         if not todo:
             return
-        given = pathlib.Path(settings["from"]) / learn.STATE if settings["from"] else None
+        given = learn.Given.of(pathlib.Path(settings["from"])) if settings["from"] else None
         plan = learn.Plan(settings["minutes"], settings["seed"], settings["rate"], batch=settings["batch"], warm_start=given is not None)
         if settings["small"]:
             plan = dataclasses.replace(plan, sizes=learn.SIZES[:2], checks=2, fewest_steps=150, tell_every=25, save_every_s=5)

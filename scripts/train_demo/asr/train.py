@@ -10,7 +10,7 @@ from shared.runs import RunFolder
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = command.parser("asr", __doc__)
+    parser = command.parser("asr", __doc__, going_on="the folder of another run, or of a model, whose weights to go on from")
     parser.add_argument("--shards", type=int, default=40, help="thousands of clips to synthesise (default 40)")
     parser.add_argument("--demo-shards", type=int, default=2, help="thousands of clips of the synthesiser's built-in voice (default 2)")
     parser.add_argument("--width", type=int, default=144, help="width of the model, a multiple of 16 (default 144; 256 is about 10 MB)")

@@ -12,14 +12,14 @@ from typing import Any
 from shared.runs import RunFolder
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
+def parser(name: str, description: str, going_on: str = "another run's folder whose weights to go on from") -> argparse.ArgumentParser:
     """With the arguments that both take; each adds its own."""
     it = argparse.ArgumentParser(prog=f"scripts/train_demo/{name}/train.sh", description=description.split(":")[0] + ".")
     it.add_argument("--run", type=pathlib.Path, required=True, help="the folder of this run; one that was begun is gone on with")
     it.add_argument("--minutes", type=float, default=240, help="how long to train, without the other stages (default 240)")
     it.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where to train (default cpu)")
     it.add_argument("--seed", type=int, default=1, help="chance of texts, voices and batches (default 1)")
-    it.add_argument("--from", dest="given", type=pathlib.Path, metavar="FOLDER", help="another run's folder whose weights to go on from")
+    it.add_argument("--from", dest="given", type=pathlib.Path, metavar="FOLDER", help=going_on)
     it.add_argument("--resume", action="store_true", help="refuse to begin a new run")
     it.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes that synthesise (default: all cores)")
     it.add_argument("--small", action="store_true", help="a tiny model from a handful of clips, to see that everything works")
