@@ -2,7 +2,8 @@
 
 /** How long a stream bears a server that does not answer. Times are in milliseconds. */
 export interface Patience {
-  /** Attempts in a row without progress before the stream fails. 12. */
+  /** Attempts in a row without progress before the stream fails. Progress is what was delivered, or to be ready for longer than
+   * `longestWait`. 12. */
   attempts?: number;
   /** The wait before the second attempt is a random part of this, before the third of twice this, and so on. 100. */
   firstWait?: number;

@@ -144,7 +144,7 @@ export class Link {
     };
   }
 
-  #broken(why, wasOpen) {
+  #broken(why, wasOpen, wasReadyFor) {
     this.#socket = null;
     if (this.#isOver) {
       return;
@@ -155,7 +155,9 @@ export class Link {
       return;
     }
     // What an earlier connection brought is no progress of an attempt that never became one.
-    if (wasOpen && this.#core.hasAdvanced) {
+    const hasAdvanced = wasOpen && this.#core.hasAdvanced;
+    // Who has nothing to say outlives any number of restarts. A server that crashes in a loop is not ready for so long.
+    if (hasAdvanced || wasReadyFor > this.#patience.longestWait) {
       this.#retry.progressed();
     }
     try {
@@ -172,6 +174,7 @@ export class Link {
     let isOpen = false;
     let isGone = false;
     let heardAt = Date.now();
+    let readyAt = heardAt;
     let spokeAt = Date.now();
     let looksAgain = false;
 
@@ -186,7 +189,13 @@ export class Link {
       } catch {
         // It never was open.
       }
-      this.#broken(why, isOpen);
+      this.#broken(why, isOpen, heardAt - readyAt);
+    };
+    const heard = () => {
+      heardAt = Date.now();
+      if (core.keepalive() === null) {
+        readyAt = heardAt;
+      }
     };
     const pump = () => {
       while (isOpen && !isGone && !this.#isOver) {
@@ -209,7 +218,7 @@ export class Link {
       }
     };
     const take = (data) => {
-      heardAt = Date.now();
+      heard();
       if (isGone || this.#isOver) {
         return;
       }
@@ -256,13 +265,16 @@ export class Link {
       }
       stopWaiting();
       isOpen = true;
-      heardAt = spokeAt = Date.now();
+      heardAt = readyAt = spokeAt = Date.now();
       core.connected();
       watch();
       pump();
     };
     socket.onmessage = ({ data }) => take(data);
-    socket.onclose = ({ code, reason }) => gone(isOpen ? Break.closed(code, reason) : new Break(`cannot connect: ${code} ${reason}`));
+    socket.onclose = ({ code, reason }) => {
+      heard();
+      gone(isOpen ? Break.closed(code, reason) : new Break(`cannot connect: ${code} ${reason}`));
+    };
     // `close` follows at once, and says more; except in Node 20, where nothing follows an attempt that failed.
     socket.onerror = (event) => {
       const what = event?.message || "no reason was given";

@@ -21,7 +21,7 @@ export class Retry {
     this.#patience = patience;
   }
 
-  /** Something was delivered: whatever happens next is a new trouble. */
+  /** Something was delivered, or could have been for long: whatever happens next is a new trouble. */
   progressed() {
     this.#nFailed = 0;
   }

@@ -15,7 +15,8 @@ export function random(seed) {
 
 /**
  * A server. `fates` says after how many of its messages each connection breaks; 0 is one that is never made, and
- * "error" one of which only that is told, as by Node 20. Then they live.
+ * "error" one of which only that is told, as by Node 20. Then they live. `restarts` says how many milliseconds after it
+ * was ready each is closed for a restart.
  * Its `Socket` is the class to give to a client.
  */
 export class Fake {
@@ -23,8 +24,9 @@ export class Fake {
   asked = [];
   urls = [];
 
-  constructor({ fates = [], nSamples = 0, isDeaf = false } = {}) {
+  constructor({ fates = [], nSamples = 0, isDeaf = false, restarts = [] } = {}) {
     this.fates = [...fates];
+    this.restarts = [...restarts];
     this.nSamples = nSamples;
     this.isDeaf = isDeaf;
     const server = this;
@@ -73,6 +75,12 @@ export class Fake {
             this.drop(1006);
           }
         }, 0);
+      }
+
+      restart() {
+        if (server.restarts.length > 0) {
+          setTimeout(() => this.drop(1012), server.restarts.shift());
+        }
       }
 
       drop(code) {
@@ -129,6 +137,7 @@ export class Fake {
         }
         start = message.start_sample;
         socket.say(ready);
+        socket.restart();
       } else if (message.type === "finalize") {
         socket.say({ type: "finalized", id: message.id });
       } else if (message.type === "close") {
@@ -146,6 +155,7 @@ export class Fake {
       if (message === null) {
         const config = { voice_id: "default", temperature: 0.5 };
         socket.say({ type: "ready", session_id: "s", instance: "fake", protocol: 1, limits: {}, config });
+        socket.restart();
         return;
       }
       const of = { request_id: message.request_id };

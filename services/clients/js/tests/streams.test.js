@@ -129,6 +129,39 @@ test("a server that dies in mid-stream is given up as soon", async () => {
   assert.equal(speaker.nConnections, 3);
 });
 
+test("who says nothing outlives any number of restarts", async () => {
+  const patience = { attempts: 3, firstWait: 1, longestWait: 20 };
+  const restarts = Array(8).fill(100);
+  const restarted = async (fake) => {
+    for (const began = Date.now(); fake.nConnections < 9 && Date.now() - began < 9_000; ) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  const fake = new Fake({ restarts });
+  const opened = await listen(ASR, { WebSocket: fake.Socket, patience });
+  await restarted(fake);
+  await opened.send(numbers(1));
+  assert.equal((await opened.finish()).samples, WORD);
+  const speaker = new Fake({ restarts, nSamples: 10 });
+  const speech = openSpeech(TTS, { WebSocket: speaker.Socket, patience });
+  await restarted(speaker);
+  await speech.push("Hello.");
+  await speech.end();
+  assert.equal((await speech.audio()).length, 20);
+  assert.deepEqual([fake.nConnections, speaker.nConnections], [9, 9]);
+});
+
+test("a server that is ready and crashes is given up", async () => {
+  const patience = { attempts: 3, firstWait: 1 };
+  const fake = new Fake({ restarts: Array(9).fill(0) });
+  const opened = await listen(ASR, { WebSocket: fake.Socket, patience });
+  await assert.rejects(opened.finish(), { code: "GAVE_UP" });
+  assert.equal(fake.nConnections, 3);
+  const speaker = new Fake({ restarts: Array(9).fill(0) });
+  await assert.rejects(openSpeech(TTS, { WebSocket: speaker.Socket, patience }).audio(), { code: "GAVE_UP" });
+  assert.equal(speaker.nConnections, 3);
+});
+
 test("audio is copied, whatever holds it", async () => {
   // It breaks as soon as it is open: all is sent when the block is used again.
   const fake = new Fake({ fates: [2] });

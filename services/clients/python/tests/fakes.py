@@ -1,5 +1,6 @@
 """Servers that keep the protocol, know what they will hear and say, and break connections as a test wants it."""
 
+import asyncio
 import contextlib
 import http
 import json
@@ -16,10 +17,12 @@ CHUNK = 50
 
 
 class Fake:
-    """A server on a port of its own. `fates` says after how many of its messages each connection breaks; 0 is a refusal. Then they live."""
+    """A server on a port of its own. `fates` says after how many of its messages each connection breaks; 0 is a refusal. Then they live.
+    `restarts` says how many seconds after it was ready each is closed for a restart."""
 
-    def __init__(self, fates=(), retry_after=None, n_samples=0):
+    def __init__(self, fates=(), retry_after=None, n_samples=0, restarts=()):
         self.fates = list(fates)
+        self.restarts = list(restarts)
         self.retry_after = retry_after
         self.n_samples = n_samples
         self.n_connections = 0
@@ -63,6 +66,11 @@ class Fake:
                 connection.transport.abort()
                 raise ConnectionResetError
 
+    async def _restart(self, connection):
+        if self.restarts:
+            await asyncio.sleep(self.restarts.pop(0))
+            await connection.close(1012)
+
     # --- hears the value of every hundredth sample as a word ---
 
     async def _hear(self, connection):
@@ -93,6 +101,7 @@ class Fake:
                     await self._say(connection, {"type": "error", "code": "UNKNOWN_LANGUAGE", "message": "no", "recoverable": True})
                 start = asked["start_sample"]
                 await self._say(connection, ready)
+                await self._restart(connection)
             elif asked["type"] == "finalize":
                 await self._say(connection, {"type": "finalized", "id": asked.get("id")})
             elif asked["type"] == "close":
@@ -106,6 +115,7 @@ class Fake:
     async def _speak(self, connection):
         await self._say(connection, {"type": "ready", "session_id": "s", "instance": "fake", "protocol": 1, "limits": {},
                                      "config": {"voice_id": "default", "temperature": 0.5}})
+        await self._restart(connection)
         skip, seed = 0, 7
         async for message in connection:
             asked = json.loads(message)

@@ -121,6 +121,33 @@ class Asr(Streams):
                         pass
         self.assertEqual(fake.n_connections, 3)
 
+    async def test_who_says_nothing_outlives_any_number_of_restarts(self):
+        patience = Patience(attempts=3, first_wait=0.001, longest_wait=0.02)
+        async with Fake(restarts=[0.1] * 8) as fake, asr.connect(fake.asr, patience=patience) as opened:
+            while fake.n_connections < 9:
+                await opened.send(b"")
+                await asyncio.sleep(0.01)
+            await opened.send(numbers(1))
+            self.assertEqual((await opened.finish()).samples, WORD)
+        async with Fake(restarts=[0.1] * 8, n_samples=10) as fake, tts.connect(fake.tts, patience=patience) as speech:
+            while fake.n_connections < 9:
+                await asyncio.sleep(0.01)
+            await speech.push("Hello.")
+            await speech.end()
+            self.assertEqual(len(await speech.audio()), 20)
+
+    async def test_a_server_that_is_ready_and_crashes_is_given_up(self):
+        patience = Patience(attempts=3, first_wait=0.001)
+        async with Fake(restarts=[0] * 9) as fake:
+            opened = await asr.connect(fake.asr, patience=patience)
+            with self.assertRaises(GaveUp):
+                await opened.finish()
+        self.assertEqual(fake.n_connections, 3)
+        async with Fake(restarts=[0] * 9) as fake:
+            with self.assertRaises(GaveUp):
+                await tts.connect(fake.tts, patience=patience).audio()
+        self.assertEqual(fake.n_connections, 3)
+
 
 class Tts(Streams):
     async def test_no_sample_is_missing_or_comes_twice(self):

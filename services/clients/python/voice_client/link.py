@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 import ssl
+import time
 from collections import deque
 from typing import Any, Protocol
 
@@ -59,6 +60,7 @@ class Link:
         self._to_send = asyncio.Event()
         self.is_bounded = True
         self._has_told_end = False
+        self._was_ready_for = 0.0
         self._task = asyncio.create_task(self._converse())
         self._task.add_done_callback(self._ended)
 
@@ -128,7 +130,7 @@ class Link:
     async def _converse(self) -> Any:
         retry = Retry(self._patience)
         while True:
-            is_connected = False
+            is_connected, self._was_ready_for = False, 0.0
             try:
                 socket = await self._connect()
             except Break as error:
@@ -144,7 +146,9 @@ class Link:
             if self._core.output is not None:
                 return self._core.output
             # What an earlier connection brought is no progress of an attempt that never became one.
-            if is_connected and self._core.has_advanced:
+            has_advanced = is_connected and self._core.has_advanced
+            # Who has nothing to say outlives any number of restarts. A server that crashes in a loop is not ready for so long.
+            if has_advanced or self._was_ready_for > self._patience.longest_wait:
                 retry.progressed()
             await self._pause(retry.after(why, random.random()))
             if self._core.output is not None:
@@ -188,9 +192,12 @@ class Link:
                 await socket.close()
 
     async def _read(self, socket: ClientConnection) -> Break:
+        ready_at = time.monotonic()
         try:
             while self._core.output is None:
                 message = await socket.recv()
+                if self._core.keepalive() is None:
+                    ready_at = time.monotonic()
                 events = self._core.on_text(message) if isinstance(message, str) else self._core.on_binary(message)
                 self._to_send.set()
                 # Also when there are none: there may be room for more audio.
@@ -199,6 +206,10 @@ class Link:
         except Break as why:
             return why
         except ConnectionClosed as closed:
+            if self._core.keepalive() is not None:
+                # This side alone closes when a ping was not answered; they are sent every third of `silence`.
+                is_silent = closed.rcvd is None and closed.sent is not None
+                self._was_ready_for = time.monotonic() - ready_at - (self._patience.silence * 4 / 3 if is_silent else 0)
             if closed.rcvd is None:
                 return Break(f"the connection broke: {closed}")
             return Break.closed(closed.rcvd.code, closed.rcvd.reason)

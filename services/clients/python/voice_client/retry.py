@@ -12,7 +12,8 @@ class Patience:
     """How long a stream bears a server that does not answer. Times are in seconds."""
 
     attempts: int = 12
-    """Attempts in a row without progress before the stream fails."""
+    """Attempts in a row without progress before the stream fails. Progress is what was delivered, or to be ready for longer than
+    ``longest_wait``."""
     first_wait: float = 0.1
     """The wait before the second attempt is a random part of this, before the third of twice this, and so on."""
     longest_wait: float = 5.0
@@ -33,7 +34,7 @@ class Retry:
         self._n_failed = 0
 
     def progressed(self) -> None:
-        """Something was delivered: whatever happens next is a new trouble."""
+        """Something was delivered, or could have been for long: whatever happens next is a new trouble."""
         self._n_failed = 0
 
     def after(self, why: Break, random: float) -> float:

@@ -99,8 +99,9 @@ impl<C: Core> Drive<C> {
             let Some(connected) = self.connect().await else {
                 return self.core.output().ok_or(Error::Over);
             };
+            let mut was_ready_for = Duration::ZERO;
             let (why, was_open) = match connected {
-                Ok(socket) => match Box::pin(self.talk(socket)).await {
+                Ok(socket) => match Box::pin(self.talk(socket, &mut was_ready_for)).await {
                     End::Over => return self.core.output().ok_or(Error::Over),
                     End::Broken(why) => (why, true),
                 },
@@ -112,7 +113,9 @@ impl<C: Core> Drive<C> {
                 return Ok(output);
             }
             // What an earlier connection brought is no progress of an attempt that never became one.
-            if was_open && self.core.has_advanced() {
+            let has_advanced = was_open && self.core.has_advanced();
+            // Who has nothing to say outlives any number of restarts. A server that crashes in a loop is not ready for so long.
+            if has_advanced || self.patience.longest_wait < was_ready_for {
                 retry.progressed();
             }
             let wait = retry.after(&why, random())?;
@@ -192,11 +195,13 @@ impl<C: Core> Drive<C> {
         }
     }
 
-    async fn talk(&mut self, socket: Socket) -> End {
+    /// Uses a connection to its end. Tells for how long it was ready for more, as far as it was heard of.
+    async fn talk(&mut self, socket: Socket, was_ready_for: &mut Duration) -> End {
         let (mut sink, mut stream) = socket.split();
         let mut next = self.core.outgoing();
         let mut is_flushed = true;
         let mut heard_at = Instant::now();
+        let mut ready_at = heard_at;
         let mut spoke_at = Instant::now();
         let mut ping_at = heard_at + self.patience.silence / 3;
         loop {
@@ -208,6 +213,10 @@ impl<C: Core> Drive<C> {
             tokio::select! {
                 received = stream.next() => {
                     heard_at = Instant::now();
+                    if self.core.keepalive().is_none() {
+                        ready_at = heard_at;
+                    }
+                    *was_ready_for = heard_at.duration_since(ready_at);
                     match self.received(received) {
                         Ok(events) => self.tell(events).await,
                         Err(why) => return End::Broken(why),
@@ -319,4 +328,101 @@ fn lost(error: &SocketError) -> Break {
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+    use super::*;
+    use crate::asr::{self, Event, Options, Receipt};
+
+    /// A recogniser that hears nothing. For each of these times there is a connection that is closed for a restart so long after it was
+    /// ready; then one lives. Gives what became of a stream that speaks only after the last restart.
+    async fn restarting(restarts: Vec<Duration>, patience: Patience) -> Result<Receipt, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/v1/stream/asr", listener.local_addr().unwrap());
+        let n_restarts = restarts.len();
+        let server = tokio::spawn(async move {
+            for restart in restarts.into_iter().map(Some).chain([None]) {
+                let (tcp, _) = listener.accept().await.unwrap();
+                serve(tcp, restart).await;
+            }
+        });
+        let options = Options {
+            patience,
+            ..Options::default()
+        };
+        let (sender, mut events) = asr::open(&url, options).await?;
+        let mut n_resumed = 0;
+        while n_resumed < n_restarts {
+            let event = events.next().await.unwrap()?;
+            n_resumed += usize::from(matches!(event, Event::Resumed(_)));
+        }
+        sender.send([0; 3_200]).await?;
+        let receipt = sender.finish().await;
+        server.await.unwrap();
+        receipt
+    }
+
+    async fn serve(tcp: tokio::net::TcpStream, restart: Option<Duration>) {
+        let mut socket = tokio_tungstenite::accept_async(tcp).await.unwrap();
+        let said = |message: Value| Message::text(message.to_string());
+        let ready = said(
+            json!({"type":"ready","session_id":"s","instance":"asr-1","protocol":1,"config":{},
+            "limits":{"max_frame_bytes":1,"max_buffer_seconds":30,"idle_timeout_s":300}}),
+        );
+        socket.send(ready.clone()).await.unwrap();
+        socket.next().await.unwrap().unwrap();
+        socket.send(ready).await.unwrap();
+        if let Some(restart) = restart {
+            sleep(restart).await;
+            let frame = CloseFrame {
+                code: 1012.into(),
+                reason: "restart".into(),
+            };
+            drop(socket.close(Some(frame)).await);
+        }
+        let mut n_bytes = 0;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(audio) = &message {
+                n_bytes += audio.len();
+            }
+            if matches!(&message, Message::Text(text) if text.contains("close")) {
+                let closed = json!({"type":"closed","received_samples":n_bytes / 2,"transcribed_samples":0,
+                    "silence_samples":n_bytes / 2,"discarded_samples":0,"segments":0});
+                socket.send(said(closed)).await.unwrap();
+            }
+        }
+    }
+
+    fn impatient() -> Patience {
+        Patience {
+            attempts: 3,
+            first_wait: Duration::from_millis(1),
+            ..Patience::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_outlives_any_number_of_restarts() {
+        let patience = Patience {
+            longest_wait: Duration::from_millis(20),
+            ..impatient()
+        };
+        let restarts = vec![Duration::from_millis(100); 8];
+        let receipt = restarting(restarts, patience).await.unwrap();
+        assert_eq!((receipt.samples, receipt.connections), (1_600, 9));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_ready_and_crashes_is_given_up() {
+        let result = restarting(vec![Duration::ZERO; 8], impatient()).await;
+        assert!(
+            matches!(result, Err(Error::GaveUp { attempts: 3, .. })),
+            "{result:?}"
+        );
+    }
 }

@@ -12,7 +12,8 @@ use crate::core::Break;
 /// How long a stream bears a server that does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Attempts in a row without progress before the stream fails.
+    /// Attempts in a row without progress before the stream fails. Progress is what was delivered, or to be ready for longer than
+    /// `longest_wait`.
     pub attempts: u32,
     /// The wait before the second attempt is a random part of this, before the third of twice this, and so on.
     pub first_wait: Duration,
@@ -54,7 +55,7 @@ impl Retry {
         }
     }
 
-    /// Something was delivered: whatever happens next is a new trouble.
+    /// Something was delivered, or could have been for long: whatever happens next is a new trouble.
     pub(crate) fn progressed(&mut self) {
         self.n_failed = 0;
     }
