@@ -258,6 +258,6 @@ What to try next, with the servers running:
   as MP3, Opus or FLAC:  scripts/speak.py --url http://127.0.0.1:$tts_port/v1/synthesize -o out.mp3 "Any English text."
   with OpenAI's client:  base_url="http://127.0.0.1:$port/v1" for transcriptions, :$tts_port/v1 for speech
   the interfaces:        http://127.0.0.1:$port/docs and http://127.0.0.1:$tts_port/docs
-The built-in demo models are small: the one knows about 600 words of English, the other is plainly a machine. For real use:
+The built-in demo models are small: the one was taught 1,800 words of English, the other is plainly a machine. For real use:
   scripts/download_models.sh large-v3-turbo chatterbox-turbo    (scripts/download_models.sh --list shows all)
 NEXT

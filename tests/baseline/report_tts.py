@@ -171,8 +171,8 @@ HOW = """\
   It is run with one thread and with all of them, and the better median counts. Ours is the time from the request to the last byte in the client's hands.
 - **A listener** is a WebSocket: one to three sentences (`tests/baseline/tts_sentences.txt`), played in real time without any buffer from the first chunk on, then a pause of 0.5 to 2 s.
   A request *starved* if any chunk came after it was needed. *First sound* is from sending the request to receiving audio.
-- **Word errors** compare what a recogniser heard with what was to be said. PocketSphinx knows all of the words and hears badly; our demo recogniser was trained on sentences of assistants and knows about
-  600 words, so the first two lists are hard for it whoever speaks. No person has judged the sound.
+- **Word errors** compare what a recogniser heard with what was to be said. PocketSphinx knows all of the words and hears badly; our demo recogniser was trained on sentences of assistants and knows
+  1,800 words, so the first two lists are hard for it whoever speaks. No person has judged the sound.
 - The load generator runs on the same machine and takes its share.
 """
 

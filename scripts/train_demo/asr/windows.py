@@ -140,7 +140,7 @@ class Composer:
         if r.random() < 0.6 * strength:
             log_mel = log_mel + r.uniform(-0.8, 0.8) * (bands - 0.5)
             log_mel = log_mel + r.uniform(-0.25, 0.25) * np.cos(bands * np.pi * r.integers(1, 6) + r.uniform(0, 6))
-        if r.random() < 0.25 * strength:
+        if r.random() < 0.7 * strength:
             # A telephone's band.
             log_mel[:, features.CENTRES > r.uniform(3400, 3900)] = np.log10(features.FLOOR)
             log_mel[:, features.CENTRES < 250] -= r.uniform(0.5, 2.5)
