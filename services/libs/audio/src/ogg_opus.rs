@@ -3,7 +3,8 @@
 //! *Invariants*
 //!
 //! - At most one page (65,307 bytes) and one packet are buffered, and at most ten seconds and one page are given at a time.
-//! - The samples to skip at the start and the padding at the end, as the stream declares them, never come out.
+//! - The samples to skip at the start and the padding at the end, as the stream declares them, never come out. A stream that has
+//!   more of them than of others, by a minute, is refused: what is decoded is in proportion to what is given.
 //! - A packet that cannot be decoded is replaced by silence; a page that is damaged or missing is counted and skipped.
 //! - The output depends on the bytes alone and not on how they were cut.
 #![cfg_attr(
@@ -35,6 +36,9 @@ pub enum OggOpusError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// It throws away more than it plays, by far: nothing is gained by decoding the rest.
+    #[error("the Ogg/Opus stream is made of samples that it says are not to be played")]
+    Hollow,
 }
 
 /// What one [`OggOpusDecoder::push`] did.

@@ -255,9 +255,10 @@ pub(crate) fn caller_of(
         return format!("key {name}");
     }
     let forwarded = || {
-        let header = request.headers().get("x-forwarded-for")?.to_str().ok()?;
-        // The last entry is our proxy's own word; those before it are the client's.
-        header.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
+        let headers = request.headers().get_all("x-forwarded-for");
+        // The last entry of the last line is our proxy's own word; those before it are the client's.
+        let last = headers.last()?.to_str().ok()?;
+        last.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
     };
     let peer = request.peer_addr().map(|it| it.ip());
     let address = if trust_forwarded {
@@ -372,6 +373,11 @@ mod tests {
             .to_http_request();
         assert_eq!(caller_of(&forwarded, None, false), "address 10.0.0.1");
         assert_eq!(caller_of(&forwarded, None, true), "address 192.0.2.7");
+        let two_lines = from("10.0.0.1")
+            .append_header(("x-forwarded-for", "6.6.6.6"))
+            .append_header(("x-forwarded-for", "192.0.2.7"))
+            .to_http_request();
+        assert_eq!(caller_of(&two_lines, None, true), "address 192.0.2.7");
         let ann = Caller("ann".to_owned());
         assert_eq!(caller_of(&forwarded, Some(&ann), true), "key ann");
         let one = from("[2001:db8::1]").to_http_request();

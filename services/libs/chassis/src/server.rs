@@ -203,7 +203,7 @@ impl Server {
                 self.service.drain().begin();
                 // Not awaited: this is the hurry.
                 drop(handle.stop(false));
-                Outcome { n_cut: self.service.drain().n_held(), is_forced: true }
+                Outcome { n_cut: self.service.n_under_way(), is_forced: true }
             }
         };
         if outcome
@@ -254,7 +254,7 @@ fn drain(service: &Service, handle: &ServerHandle) -> impl Future<Output = usize
             finished = finish => finished,
             never = systemd::draining(&service, times.announce + times.deadline) => match never {},
         };
-        let n_cut = finished.err().unwrap_or(0);
+        let n_cut = finished.map_or_else(|_held| service.n_under_way(), |()| 0);
         handle.stop(n_cut == 0).await;
         n_cut
     }

@@ -120,6 +120,12 @@ impl Service {
         })
     }
 
+    /// Sessions and requests under way. Those that have a place hold the drain twice: at the gate, and as long as their work lasts.
+    pub(crate) fn n_under_way(&self) -> usize {
+        let (n_held, n_placed) = (self.drain().n_held(), self.places().n_taken());
+        n_held.saturating_sub(n_placed).max(n_placed)
+    }
+
     /// Adds the service's own part to `GET /health`: `model`, `device`, `queue_depth` and so on. Said once.
     pub fn set_health_details(
         &self,

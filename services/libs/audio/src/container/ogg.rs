@@ -39,7 +39,7 @@ pub(super) fn decode_opus(bytes: &[u8], mut sink: Sink) -> Result<Clip, DecodeEr
                     container,
                     codec: format!("opus: {fault}"),
                 },
-                OggOpusError::NotOgg | OggOpusError::NotOpus => {
+                OggOpusError::NotOgg | OggOpusError::NotOpus | OggOpusError::Hollow => {
                     DecodeError::Malformed { container, fault }
                 }
             }

@@ -39,6 +39,8 @@ struct Opened {
     resampler: Resampler,
     n_source: u64,
     n_source_max: u64,
+    /// Leading samples that were thrown away: decoding them is work too.
+    n_skipped: u64,
 }
 
 impl Sink {
@@ -139,6 +141,7 @@ impl Sink {
             },
             resampler: Resampler::new(rate, to),
             n_source: 0,
+            n_skipped: 0,
             n_source_max: u64::from(max_seconds).saturating_mul(u64::from(rate_hz)),
         });
         Ok(())
@@ -191,6 +194,12 @@ impl Sink {
             .unwrap_or(usize::MAX)
             .min(mono.len());
         self.n_to_skip = self.n_to_skip.saturating_sub(n_skipped as u64);
+        opened.n_skipped = opened.n_skipped.saturating_add(n_skipped as u64);
+        if opened.n_skipped > opened.n_source_max {
+            return Err(DecodeError::TooLong {
+                limit_s: self.limits.max_seconds,
+            });
+        }
         let mono = mono.get(n_skipped..).unwrap_or_default();
         if let Some(at) = mono.iter().position(|sample| !sample.is_finite()) {
             let at = Samples(opened.n_source.saturating_add(at as u64));

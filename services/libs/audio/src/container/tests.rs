@@ -296,6 +296,26 @@ fn too_long_is_too_long_to_the_sample() {
 }
 
 #[test]
+fn what_an_edit_list_skips_counts_as_far_as_the_limit() {
+    let mut skips_all = fixture("aac.m4a");
+    let list = skips_all
+        .windows(4)
+        .position(|name| name == b"elst")
+        .unwrap();
+    skips_all[list + 16..list + 20].copy_from_slice(&i32::MAX.to_be_bytes());
+    let decoded = |max_seconds| {
+        let limits = Limits {
+            max_seconds,
+            ..LIMITS
+        };
+        decode(&skips_all, Target::Source, &limits)
+    };
+    assert_eq!(decoded(0), Err(DecodeError::TooLong { limit_s: 0 }));
+    let container = "mp4";
+    assert_eq!(decoded(20), Err(DecodeError::NoSamples { container }));
+}
+
+#[test]
 fn headers_that_claim_too_much_are_believed_as_far_as_there_are_bytes() {
     let mut lying = wav(1, 1, 16_000, 16, &[1; 2000]);
     lying[40..44].copy_from_slice(&1_000_000_u32.to_le_bytes());

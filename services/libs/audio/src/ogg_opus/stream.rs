@@ -11,10 +11,16 @@ use crate::opus::{Head, PacketDecoder};
 /// A packet longer than this is no Opus: eight streams of 61 KB would be, and nobody sends those.
 const MAX_PACKET_BYTES: usize = 128 << 10;
 
+/// Samples that may be thrown away beside as many as are given: a minute. A page has at most half of it, the start of a link 1.4 s.
+const MOST_HOLLOW: u64 = 60 * 48_000;
+
 #[derive(Default)]
 pub(super) struct Stream {
     playing: Option<Playing>,
     has_ended: bool,
+    /// Over all links: samples that were given, and that were decoded and thrown away.
+    n_given: u64,
+    n_thrown_away: u64,
 }
 
 struct Playing {
@@ -28,6 +34,13 @@ struct Playing {
     n_to_skip: usize,
     /// The stream's own count of samples, skipped ones included, after the last page. `None` before the first.
     position: Option<u64>,
+}
+
+/// What a page held.
+struct Read {
+    n_damaged: usize,
+    /// Samples, those included that are not to be played.
+    n_decoded: usize,
 }
 
 enum Begun {
@@ -67,7 +80,17 @@ impl Stream {
             return Ok(1);
         }
         self.has_ended = page.is_last();
-        Ok(playing.read(page, out))
+        let n_before = out.len();
+        let read = playing.read(page, out);
+        let n_given = out.len().saturating_sub(n_before) as u64;
+        self.n_given = self.n_given.saturating_add(n_given);
+        self.n_thrown_away = self
+            .n_thrown_away
+            .saturating_add((read.n_decoded as u64).saturating_sub(n_given));
+        if self.n_thrown_away > self.n_given.saturating_add(MOST_HOLLOW) {
+            return Err(OggOpusError::Hollow);
+        }
+        Ok(read.n_damaged)
     }
 
     /// Other streams beside ours, such as video, are ignored. Streams side by side all begin before the first audio, so an
@@ -98,7 +121,7 @@ impl Stream {
 }
 
 impl Playing {
-    fn read(&mut self, page: &Page<'_>, out: &mut Vec<f32>) -> usize {
+    fn read(&mut self, page: &Page<'_>, out: &mut Vec<f32>) -> Read {
         let mut n_damaged = 0_usize;
         if page.sequence != self.next_sequence || page.is_continued() != self.begun.is_some() {
             n_damaged = 1;
@@ -115,8 +138,12 @@ impl Playing {
             n_damaged =
                 n_damaged.saturating_add(usize::from(!self.take(piece.bytes, piece.is_last, out)));
         }
+        let n_decoded = out.len().saturating_sub(n_before);
         self.trim(page, n_before, out);
-        n_damaged
+        Read {
+            n_damaged,
+            n_decoded,
+        }
     }
 
     /// Whether the piece was fine.

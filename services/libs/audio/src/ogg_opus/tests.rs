@@ -204,6 +204,19 @@ fn what_is_not_ogg_opus_is_refused() {
 }
 
 #[test]
+fn a_stream_of_what_is_not_to_be_played_is_refused() {
+    // 255 packets of one byte that last 60 ms each, and a last page that says that nothing of it counts.
+    let packets = [[0x18].as_slice(); 255];
+    let hollow = [start(0), page::write(4, 0, 2, &packets)].concat();
+    assert_eq!(play(&hollow.repeat(3)), Ok((0, 0)));
+    assert_eq!(play(&hollow.repeat(50)), Err(OggOpusError::Hollow));
+    // Beside as much that is played it is no harm.
+    let full = [start(0), page::write(4, 255 * 2880, 2, &packets)].concat();
+    let both = [full, hollow].concat();
+    assert_eq!(play(&both.repeat(6)), Ok((6 * 255 * 2880, 0)));
+}
+
+#[test]
 fn output_is_bounded_whatever_the_input_says() {
     // 255 packets of one byte that last 60 ms each: 500 bytes for 15 seconds.
     let packets = [[0x18].as_slice(); 255];

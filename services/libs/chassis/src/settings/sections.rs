@@ -119,7 +119,7 @@ impl ServerRaw {
             SocketAddr::new(host(problems, "server.admin_host", &self.admin_host), port)
         });
         for origin in &self.cors_origins {
-            if origin != "*" && !is_origin(origin) {
+            if origin != "*" && !is_origin(&as_browsers_write(origin)) {
                 problems.add(
                     "server.cors_origins",
                     format!("`server.cors_origins` takes origins such as `https://example.com`, without a path. Given: `{origin}`"),
@@ -157,7 +157,11 @@ impl ServerRaw {
             max_frame_bytes: problems.at_least_one("server.max_frame_bytes", self.max_frame_bytes),
             max_json_bytes: problems.at_least_one("server.max_json_bytes", self.max_json_bytes),
             admin,
-            cors_origins: self.cors_origins.clone(),
+            cors_origins: self
+                .cors_origins
+                .iter()
+                .map(|it| as_browsers_write(it))
+                .collect(),
             rate_limit,
             trust_forwarded: self.trust_forwarded,
         }
@@ -179,6 +183,17 @@ fn host(problems: &mut Problems, key: &str, given: &str) -> IpAddr {
         );
         IpAddr::from([127, 0, 0, 1])
     })
+}
+
+/// An origin in small letters and without the port that its scheme has anyway: letter by letter what browsers send.
+fn as_browsers_write(origin: &str) -> String {
+    let small = origin.to_ascii_lowercase();
+    let usual_port = if small.starts_with("https://") {
+        ":443"
+    } else {
+        ":80"
+    };
+    small.strip_suffix(usual_port).unwrap_or(&small).to_owned()
 }
 
 fn is_origin(text: &str) -> bool {

@@ -368,6 +368,18 @@ fn pages_may_call_only_if_they_are_listed() {
         preflight.header("access-control-allow-origin"),
         Some("https://a.example")
     );
+    let written = |origin: &str| {
+        let origin = origin.to_owned();
+        let running = start(|config| config.server.cors_origins = vec![origin]);
+        let answer = request(
+            running.address,
+            "GET /hello\norigin: https://a.example",
+            b"",
+        );
+        answer.header("access-control-allow-origin").is_some()
+    };
+    assert!(written("https://A.Example") && written("https://a.example:443"));
+    assert!(!written("https://a.example:444") && !written("http://a.example:80"));
     let off = start(|_| {});
     let answer = request(off.address, "GET /hello\norigin: https://a.example", b"");
     assert_eq!(answer.header("access-control-allow-origin"), None);
