@@ -27,6 +27,8 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod stream;
+#[cfg(test)]
+mod testing;
 pub mod transcribe;
 pub mod transcript;
 pub mod windows;

@@ -3,11 +3,12 @@
 //! Invariants:
 //! - One named thread owns one copy of a model; nothing else touches it. Whisper has a copy for each GPU, or `model.workers`.
 //! - A model is warm before [`Running::ready`] returns: each hears silence once when it is built.
+//! - However many files come at a time, and however little they weigh, what they are decoded to has a bound.
 //! - A module under this one uses `audio` and `batcher` and nothing else of ours, but for where its files are (`chassis::home`).
 
 pub mod catalog;
 pub mod onnx;
-#[cfg(feature = "scripted")]
+#[cfg(any(test, feature = "scripted"))]
 pub mod scripted;
 pub mod silero;
 pub mod silero_file;
@@ -21,18 +22,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use audio::container::{Clip, DecodeError, RawFormat};
+use audio::container::{DecodeError, RawFormat};
 use batcher::{
     Answer, Batcher, CallError, Families, Job, Lane, PerLane, StartError, Watch, Workers,
 };
 use bytes::Bytes;
 use chassis::home::{Home, HomeError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::onnx::{BadLibrary, RunError};
 use self::silero::{Memory, Silero};
 use self::silero_file::SileroFile;
 use self::smart_turn::SmartTurn;
-use self::upload::{Decoder, Upload};
+use self::upload::{Decoder, Recording, Upload};
 use self::whisper::WhisperModel;
 use self::whisper::engine;
 use self::whisper::load::{LoadError, ModelCard};
@@ -52,6 +54,10 @@ const DECODER: &str = "decoder";
 const MAX_USEFUL_THREADS: usize = 8;
 /// Uploads that may wait to be decoded, each with its bytes.
 const DECODER_PLACES: usize = 64;
+/// Files of the greatest length that may lie in memory beside one for each decoder: each takes 3.8 MB a minute.
+const DECODED_FILES: usize = 3;
+/// Samples a second of what is decoded.
+const RATE_HZ: usize = 16_000;
 /// Files that may wait until their speech is found.
 const FILE_DETECTOR_PLACES: usize = 64;
 /// Turns that may wait for their verdict.
@@ -80,7 +86,6 @@ pub type Hearing = Memory;
 type Detector = Batcher<silero::Input, silero::Output, RunError>;
 type FileDetector = Batcher<silero_file::Input, silero_file::Output, RunError>;
 type Judge = Batcher<Arc<[f32]>, f32, RunError>;
-type Uploads = Batcher<Upload, Clip, DecodeError>;
 
 /// A handle on every model. Clones share them.
 #[derive(Clone, Debug)]
@@ -91,6 +96,25 @@ pub struct Models {
     file_detector: FileDetector,
     judge: Judge,
     uploads: Uploads,
+}
+
+/// The decoder of files, and the room for what it makes of them.
+#[derive(Clone, Debug)]
+struct Uploads {
+    decoder: Batcher<Upload, Recording, DecodeError>,
+    /// For those who wait for room or for the decoder.
+    places: Arc<Semaphore>,
+    /// In seconds of audio.
+    room: Arc<Semaphore>,
+    /// Of one file.
+    max_seconds: u32,
+}
+
+/// Room in memory for the samples of a file, given back when dropped.
+#[derive(Debug)]
+#[must_use = "the room is to be held as long as the samples"]
+pub struct Room {
+    _seconds: OwnedSemaphorePermit,
 }
 
 /// What is served, and what it can do.
@@ -202,10 +226,18 @@ fn uploads(settings: &Settings, families: &Families) -> (Uploads, Workers) {
         NonZeroUsize::MIN,
         settings.files.decoders,
     );
-    batcher::spawn(batching, families.model(DECODER), move |_| {
+    let (decoder, workers) = batcher::spawn(batching, families.model(DECODER), move |_| {
         give_way(FILES_NICENESS);
         Ok(Decoder::new(max_seconds))
-    })
+    });
+    let n_files = settings.files.decoders.get() + DECODED_FILES;
+    let uploads = Uploads {
+        decoder,
+        places: Arc::new(Semaphore::new(DECODER_PLACES)),
+        room: Arc::new(Semaphore::new(n_files * max_seconds as usize)),
+        max_seconds,
+    };
+    (uploads, workers)
 }
 
 fn whisper_batching(settings: &Settings, n_workers: usize) -> batcher::Settings {
@@ -425,17 +457,31 @@ impl Models {
         }
     }
 
-    /// Decodes an uploaded file.
+    /// Decodes an uploaded file, once there is room for it.
     ///
     /// # Errors
-    /// The file is at fault, or the decoder is busy.
-    pub async fn decode(&self, bytes: Bytes, raw: Option<RawFormat>) -> Result<Clip, AsrError> {
-        let answer = submit(
-            &self.uploads,
-            "file decoder",
-            Job::new(Lane::Background, Upload { bytes, raw }),
-        )?;
-        answer.await.map_err(|error| match error {
+    /// The file is at fault, or too many wait already.
+    pub async fn decode(
+        &self,
+        bytes: Bytes,
+        raw: Option<RawFormat>,
+    ) -> Result<(Recording, Room), AsrError> {
+        const NAME: &str = "file decoder";
+        let Uploads {
+            decoder,
+            places,
+            room,
+            max_seconds,
+        } = &self.uploads;
+        let Ok(_place) = places.try_acquire() else {
+            return Err(AsrError::Busy { model: NAME });
+        };
+        // How long a file is shows when it is decoded: until then it takes the room of the longest.
+        let room = Arc::clone(room).acquire_many_owned(*max_seconds).await;
+        let mut seconds = room.map_err(|_closed| AsrError::Stopped { model: NAME })?;
+        let upload = Job::new(Lane::Background, Upload { bytes, raw });
+        let answer = submit(decoder, NAME, upload)?;
+        let recording = answer.await.map_err(|error| match error {
             CallError::Failed(error) => AsrError::Decode(error),
             // A decoder that panics was given something that no decoder should see.
             CallError::Panicked => AsrError::Decode(DecodeError::Malformed {
@@ -445,8 +491,11 @@ impl Models {
             error @ (CallError::Miscounted { .. }
             | CallError::Expired
             | CallError::Replaced
-            | CallError::Stopped) => failed("file decoder", error),
-        })
+            | CallError::Stopped) => failed(NAME, error),
+        })?;
+        let needed = recording.samples.len().div_ceil(RATE_HZ);
+        drop(seconds.split((*max_seconds as usize).saturating_sub(needed)));
+        Ok((recording, Room { _seconds: seconds }))
     }
 
     /// What waits for all models together.
@@ -470,7 +519,7 @@ impl Models {
             self.detector.load(),
             self.file_detector.load(),
             self.judge.load(),
-            self.uploads.load(),
+            self.uploads.decoder.load(),
         ]
     }
 }
@@ -555,3 +604,6 @@ impl Served {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,7 +185,11 @@ fn stream_policy(asked: &StreamConfig, settings: &Settings) -> Result<Policy, As
         millis("vad.pre_roll_secs", vad.pre_roll_secs, &PRE_ROLL_MS)?.unwrap_or(raw.pre_roll_ms);
     raw.max_turn_ms =
         millis("vad.max_turn_secs", vad.max_turn_secs, &MAX_TURN_MS)?.or(raw.max_turn_ms);
-    let policy = raw_policy(&raw, method(kind));
+    let mut policy = raw_policy(&raw, method(kind));
+    if vad.stop_secs.is_none() && vad.max_stop_secs.is_none() {
+        // The limit was set for another method, and the client is not to mend what it did not say.
+        policy.max_stop = policy.max_stop.max(policy.stop);
+    }
     if policy.max_stop < policy.stop {
         return Err(AsrError::parameter(
             "vad.max_stop_secs",

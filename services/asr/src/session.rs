@@ -207,7 +207,11 @@ impl Session {
                 None => return,
                 Some(Input::Frame { until, probability }) => self.hear(until, probability),
                 Some(Input::Control { at, control }) => match control {
-                    Control::AudioIdle => self.end_turn(TurnEndReason::Silence, at),
+                    Control::AudioIdle => {
+                        self.end_turn(TurnEndReason::Silence, at);
+                        // What had hardly begun was no speech.
+                        self.speech.forget();
+                    }
                     Control::Finalize(id) => {
                         self.end_turn(TurnEndReason::Finalize, at);
                         self.slots

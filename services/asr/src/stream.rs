@@ -69,3 +69,6 @@ fn open(
     ));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use wire::asr::{DetectedSpeech, Detection, ResponseFormat, Task};
 use crate::app::App;
 use crate::dialect::openai_rest::{self, Format, Kind};
 use crate::error::AsrError;
+use crate::models::upload::Recording;
 use crate::options::Recognition;
 
 use run::Plan;
@@ -51,8 +52,8 @@ pub async fn native(
         vad: asked.vad.unwrap_or(app.settings.files.vad),
     };
     app.check_load()?;
-    let clip = source.decode(&app, &asked).await?;
-    let transcripts = run::transcripts(&app, clip, plan).await?;
+    let file = source.decode(&app, &asked).await?;
+    let transcripts = run::transcripts(&app, file, plan).await?;
     if asked.stream.unwrap_or(false) {
         return Ok(respond::stream(transcripts, words, admission));
     }
@@ -129,8 +130,8 @@ async fn openai(
         .file
         .ok_or_else(|| AsrError::parameter("file", "be an audio file in the form", "nothing"))?;
     app.check_load()?;
-    let clip = app.models.decode(file, None).await?;
-    let transcripts = run::transcripts(app, clip, plan).await?;
+    let file = app.models.decode(file, None).await?;
+    let transcripts = run::transcripts(app, file, plan).await?;
     if asked.stream {
         return Ok(respond::openai_stream(transcripts, admission));
     }
@@ -152,9 +153,7 @@ pub async fn detect(
     let app = app.into_inner();
     let (source, asked) = source::read(&app, &request, payload).await?;
     app.check_load()?;
-    let clip = source.decode(&app, &asked).await?;
-    let sample_rate = clip.source.rate.hz();
-    let samples: std::sync::Arc<[f32]> = clip.samples.into();
+    let (Recording { samples, rate }, _room) = source.decode(&app, &asked).await?;
     let heard = run::hear(&app, &samples).await?;
     let segments: Vec<DetectedSpeech> = heard.speech();
     let turn_end_probability = match segments.is_empty() {
@@ -170,7 +169,7 @@ pub async fn detect(
         segments,
         turn_end_probability,
         duration: run::seconds(samples.len()),
-        sample_rate,
+        sample_rate: rate.hz(),
     };
     Ok(HttpResponse::Ok().json(detection))
 }
@@ -184,3 +183,6 @@ fn form_limits(server: &Server) -> FormLimits {
         pause: server.body_timeout,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,17 +66,29 @@ fn n_samples(duration: Duration) -> f64 {
     duration.as_secs_f64() * RATE_HZ
 }
 
-/// The frames of a recording, one after the other, as the reference hands them to Silero.
+/// How many [`frames`] a recording of so many samples has.
+pub fn n_frames(n_clip_samples: usize) -> usize {
+    n_clip_samples / FRAME + 1
+}
+
+/// Some frames of a recording by their numbers, one after the other, as the reference hands them to Silero.
 ///
 /// Zeros follow the last sample: up to a whole frame, and a whole frame where none were needed. The end of the last frame is
 /// silenced, which the reference does by accident; it is seen only where fewer zeros than that were added.
-pub fn frames(clip: &[f32]) -> Vec<f32> {
-    let n_padding = FRAME - clip.len() % FRAME;
-    let mut frames = Vec::with_capacity(clip.len() + n_padding);
-    frames.extend_from_slice(clip);
-    frames.resize(clip.len() + n_padding, 0.0);
-    let silenced = frames.len() - CONTEXT;
-    frames[silenced..].fill(0.0);
+pub fn frames(clip: &[f32], some: Range<usize>) -> Vec<f32> {
+    let n_all = n_frames(clip.len());
+    let end = some.end.min(n_all);
+    let start = some.start.min(end);
+    let n_samples = FRAME * (end - start);
+    let mut frames = Vec::with_capacity(n_samples);
+    let at_hand = FRAME * start..clip.len().min(FRAME * end);
+    frames.extend_from_slice(clip.get(at_hand).unwrap_or_default());
+    frames.resize(n_samples, 0.0);
+    if end == n_all
+        && let Some(silenced) = n_samples.checked_sub(CONTEXT)
+    {
+        frames[silenced..].fill(0.0);
+    }
     frames
 }
 
@@ -335,4 +347,30 @@ fn sample_at(seconds: f64) -> usize {
 /// To the nearest 0.01 s, a tie to the even digit, by the exact value: as Python does, and as no multiplication by 100 would.
 fn round(seconds: f64) -> f64 {
     format!("{seconds:.2}").parse().unwrap_or(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_in_pieces_are_those_of_the_whole() {
+        for n_samples in [0, 1, 447, 449, 511, 512, 513, 5 * FRAME - 1, 5 * FRAME] {
+            let clip: Vec<f32> = (1_u16..).take(n_samples).map(f32::from).collect();
+            let n_all = n_frames(n_samples);
+            let whole = frames(&clip, 0..n_all);
+            assert_eq!(whole.len(), n_all * FRAME);
+            let n_heard = n_samples.min(whole.len() - CONTEXT);
+            assert_eq!(whole[..n_heard], clip[..n_heard], "{n_samples}");
+            assert!(whole[n_heard..].iter().all(|it| *it == 0.0), "{n_samples}");
+            for step in 1..=n_all {
+                // The last piece may be asked for beyond the end.
+                let pieces = (0..n_all)
+                    .step_by(step)
+                    .flat_map(|at| frames(&clip, at..at + step));
+                assert_eq!(pieces.collect::<Vec<_>>(), whole, "{n_samples}, {step}");
+            }
+            assert!(frames(&clip, n_all..n_all + 1).is_empty());
+        }
+    }
 }

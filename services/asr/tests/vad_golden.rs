@@ -109,6 +109,11 @@ impl Recording {
     }
 }
 
+/// All of a recording.
+fn frames(audio: &[f32]) -> Vec<f32> {
+    windows::frames(audio, 0..windows::n_frames(audio.len()))
+}
+
 fn check_near(name: &str, found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{name}");
     for (idx, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -124,7 +129,7 @@ fn recordings_are_heard_as_faster_whisper_hears_them() {
     let mut silero = SileroFile::load(&model("silero_vad_file.onnx")).unwrap();
     let recordings: Vec<Recording> = golden("vad.json");
     for recording in &recordings {
-        let frames = windows::frames(&recording.audio());
+        let frames = frames(&recording.audio());
         // At once, and in pieces between which other recordings are heard.
         let whole = in_pieces(&mut silero, &frames, usize::MAX);
         let cut = in_pieces(&mut silero, &frames, 7);
@@ -169,7 +174,7 @@ fn a_stream_is_heard_as_a_recording_is() {
     // All in one call, though their lengths differ.
     let inputs = recordings.iter().map(|it| silero::Input {
         memory: Memory::never_renewed(),
-        frames: windows::frames(&it.audio()),
+        frames: frames(&it.audio()),
     });
     let outputs = silero().run(&inputs.collect::<Vec<_>>()).unwrap();
     for (recording, output) in recordings.iter().zip(&outputs) {

@@ -3,8 +3,10 @@
 //! Invariants:
 //! - A file cannot take more memory or time than its limits in seconds allow, whatever its header says.
 
+use std::sync::Arc;
+
 use audio::SampleRate;
-use audio::container::{self, Clip, DecodeError, Limits, RawFormat, Target};
+use audio::container::{self, DecodeError, Limits, RawFormat, Target};
 use batcher::Model;
 use bytes::Bytes;
 
@@ -14,6 +16,15 @@ pub struct Upload {
     pub bytes: Bytes,
     /// Present if the bytes are samples without a container.
     pub raw: Option<RawFormat>,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Mono at 16 kHz. Shared from the beginning: who copies hours of it holds up everybody on the same thread.
+    pub samples: Arc<[f32]>,
+    /// The file's own rate.
+    pub rate: SampleRate,
 }
 
 /// Decodes files.
@@ -38,17 +49,23 @@ impl Decoder {
 
 impl Model for Decoder {
     type Input = Upload;
-    type Output = Clip;
+    type Output = Recording;
     type Error = DecodeError;
     type Key = ();
 
     fn key(_input: &Upload) {}
 
-    fn run(&mut self, batch: &[Upload]) -> Result<Vec<Clip>, DecodeError> {
+    fn run(&mut self, batch: &[Upload]) -> Result<Vec<Recording>, DecodeError> {
         let target = Target::Rate(SampleRate::HZ_16000);
-        let decode = |it: &Upload| match it.raw {
-            Some(format) => container::decode_raw(&it.bytes, format, target, &self.limits),
-            None => container::decode(&it.bytes, target, &self.limits),
+        let decode = |it: &Upload| {
+            let clip = match it.raw {
+                Some(format) => container::decode_raw(&it.bytes, format, target, &self.limits),
+                None => container::decode(&it.bytes, target, &self.limits),
+            }?;
+            Ok(Recording {
+                samples: clip.samples.into(),
+                rate: clip.source.rate,
+            })
         };
         batch.iter().map(decode).collect()
     }

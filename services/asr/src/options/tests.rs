@@ -110,6 +110,28 @@ fn another_method_brings_its_own_numbers() {
 }
 
 #[test]
+fn a_limit_that_was_set_for_one_method_does_not_refuse_another() {
+    let mut raw = Raw::defaults();
+    raw.vad.max_stop_ms = 300;
+    let settings = raw
+        .check(&mut chassis::settings::Problems::default())
+        .unwrap();
+    let asked = |query: &[(&str, &str)]| {
+        let asked = StreamConfig::from_pairs(query.iter().copied()).unwrap();
+        StreamOptions::new(&asked, &settings, &served(true))
+    };
+    let options = asked(&[("vad.type", "energy")]).unwrap();
+    assert_eq!(options.policy.stop, Duration::from_millis(400));
+    assert_eq!(options.policy.max_stop, Duration::from_millis(400));
+    assert_eq!(options.effective.vad.unwrap().max_stop_secs, Some(0.4));
+    // Who says one of them is told of the other.
+    for said in [("vad.stop_secs", "0.5"), ("vad.max_stop_secs", "0.3")] {
+        let error = asked(&[("vad.type", "energy"), said]).unwrap_err();
+        assert!(error.to_string().contains("shorter"), "{error}");
+    }
+}
+
+#[test]
 fn opus_has_a_clock_of_its_own() {
     assert_eq!(
         asked(&[("encoding", "ogg_opus")]).unwrap().rate.hz(),

@@ -283,7 +283,8 @@ impl Raw {
 
     /// Rules across sections.
     fn check_together(&self, problems: &mut Problems) {
-        let least_ms = self.policy().least_history() * 1_000 / RATE_HZ + 1_000;
+        let policy = self.policy();
+        let least_ms = policy.least_history() * 1_000 / RATE_HZ + 1_000;
         if self.stream.max_buffer_ms < least_ms || MAX_BUFFER_MS < self.stream.max_buffer_ms {
             problems.add(
                 "stream.max_buffer_ms",
@@ -294,13 +295,15 @@ impl Raw {
                 ),
             );
         }
-        if self.vad.max_stop_ms < self.vad.stop_ms.unwrap_or(0) {
+        if policy.max_stop < policy.stop {
             problems.add(
                 "vad.max_stop_ms",
                 format!(
-                    "`vad.max_stop_ms` must not be shorter than `vad.stop_ms`. Given: {} and {}",
+                    "`vad.max_stop_ms` must not be shorter than `vad.stop_ms`, which for this `vad.type` is {} where it is not given. \
+                     Given: {} and {}",
+                    Policy::preset(policy.method).stop.as_millis(),
                     self.vad.max_stop_ms,
-                    self.vad.stop_ms.unwrap_or(0)
+                    policy.stop.as_millis()
                 ),
             );
         }

@@ -143,6 +143,24 @@ fn every_problem_is_told_at_once() {
     }
 }
 
+/// What passes here is in every stream that does not say otherwise.
+#[test]
+fn a_pause_that_is_not_given_is_compared_as_the_one_it_means() {
+    for yaml in [
+        "vad:\n  max_stop_ms: 150\n",
+        "vad:\n  type: energy\n  max_stop_ms: 300\n",
+        "vad:\n  stop_ms: 900\n  max_stop_ms: 800\n",
+    ] {
+        let told = problems(yaml);
+        assert!(
+            told.len() == 1 && told[0].contains("`vad.max_stop_ms`"),
+            "{yaml}: {told:?}"
+        );
+    }
+    settings("vad:\n  max_stop_ms: 200\n");
+    settings("vad:\n  stop_ms: 100\n  max_stop_ms: 150\n");
+}
+
 #[test]
 fn a_policy_follows_its_method_and_the_given_values() {
     let energy = settings("vad:\n  type: energy\n").vad.policy;

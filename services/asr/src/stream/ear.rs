@@ -38,6 +38,7 @@ pub struct Ear {
     /// Frames before this position were handed out.
     heard: u64,
     client_samples: u64,
+    has_begun: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +72,7 @@ impl Ear {
             frame,
             heard: 0,
             client_samples: 0,
+            has_begun: false,
         }
     }
 
@@ -83,6 +85,7 @@ impl Ear {
         if self.has_backlog() || self.history.room() == 0 {
             return Ok(Listened::default());
         }
+        self.has_begun = true;
         self.mono.clear();
         let (n_bytes, n_replaced) = match &mut self.decoder {
             Decoder::Pcm(pcm) => {
@@ -140,6 +143,11 @@ impl Ear {
     /// The end of the audio at hand, at 16 kHz.
     pub fn until(&self) -> u64 {
         self.history.end().0
+    }
+
+    /// Whether any bytes were given: then the stream has begun, though no sample may be whole yet.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Samples of the client, at its own rate, decoded so far.
@@ -250,6 +258,14 @@ mod tests {
         ear.skip();
         ear.listen(&bytes(600)).unwrap();
         assert_eq!(ear.take_frames(9).map(|it| it.0), Some(3_584));
+    }
+
+    #[test]
+    fn half_a_sample_begins_the_stream() {
+        let mut ear = ear(8_000, 100_000);
+        assert!(!ear.has_begun());
+        ear.listen(&[7]).unwrap();
+        assert_eq!((ear.has_begun(), ear.client_samples()), (true, 0));
     }
 
     #[test]

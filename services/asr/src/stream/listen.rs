@@ -89,6 +89,8 @@ pub(super) struct Listening {
     /// The core knows that the audio is at its end.
     close_sent: bool,
     drain_until: Option<Instant>,
+    /// When the process is about to end.
+    drain_end: Option<Instant>,
     idle_at: Option<Instant>,
     progress_at: Option<Instant>,
     progress_sent: Instant,
@@ -125,6 +127,7 @@ impl Listening {
             finished: false,
             close_sent: false,
             drain_until: None,
+            drain_end: None,
             idle_at: None,
             progress_at: None,
             progress_sent: Instant::now(),
@@ -213,6 +216,11 @@ impl Listening {
                 Ok(command) => self.on_command(socket, command).await,
                 Err(error) => self.tell(socket, &error.into()).await,
             },
+            // Who has asked for the end has nothing more to say while the last texts are made.
+            Received::Fault(Fault::Idle { .. }) if self.closing.is_some() => {
+                socket.touch();
+                Ok(())
+            }
             Received::Fault(fault) => {
                 self.closing.get_or_insert(Closing::Fault(fault));
                 self.drain_until.get_or_insert(Instant::now() + LAST_TEXTS);
@@ -265,7 +273,8 @@ impl Listening {
     }
 
     async fn configure(&mut self, socket: &mut Socket, config: StreamConfig) -> Result<(), End> {
-        if self.ear.client_samples() > 0 {
+        // A single byte is half a sample, and a page of headers is none: what they began would be lost.
+        if self.ear.has_begun() {
             let error = ApiError::new(
                 ErrorCode::UnexpectedMessage,
                 "`config` must come before the first audio; the options in force stay. Open another stream for others",
@@ -347,7 +356,9 @@ impl Listening {
         let deadline = self.app.service.drain_times().deadline;
         // The drain itself is over at the deadline; what is left must be said before.
         let margin = (deadline / 10).min(Duration::from_secs(2));
-        self.drain_until = Some(Instant::now() + deadline.saturating_sub(margin));
+        let now = Instant::now();
+        self.drain_until = Some(now + deadline.saturating_sub(margin));
+        self.drain_end = Some(now + deadline.saturating_sub(margin / 4));
         self.notice(socket, Notice::Draining { deadline }).await?;
         self.on(socket, Event::Draining).await
     }
@@ -363,7 +374,9 @@ impl Listening {
                 )));
             }
             self.closing = Some(Closing::Drain);
-            self.drain_until = Some(now + LAST_TEXTS);
+            // Whoever is still owed a text then is told so, which the end of the process would not do.
+            let last_texts = now + LAST_TEXTS;
+            self.drain_until = Some(self.drain_end.map_or(last_texts, |it| it.min(last_texts)));
         }
         if self.progress_at.is_some_and(|it| it <= now) {
             self.progress_at = None;

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audio::container::Clip;
 use batcher::{Lane, SubmitError};
 use futures_util::future::{self, TryFutureExt as _};
 use futures_util::stream::{self, LocalBoxStream};
@@ -17,7 +16,9 @@ use wire::asr::DetectedSpeech;
 
 use crate::app::App;
 use crate::error::AsrError;
+use crate::models::Room;
 use crate::models::silero_file::{Input, MAX_FRAMES, Memory};
+use crate::models::upload::Recording;
 use crate::recognizer::{LanguageScore, Options, Prepared, RecognizeError, Window};
 use crate::session::RATE_HZ;
 use crate::transcript::{Segment, Transcript};
@@ -50,6 +51,8 @@ pub struct Transcripts {
     n_segments: usize,
     began: Instant,
     app: Arc<App>,
+    /// For the samples, which the clips are cut from until the last is with the recogniser.
+    _room: Room,
 }
 
 /// Which parts of a file hold speech.
@@ -95,9 +98,12 @@ impl Piece {
 ///
 /// # Errors
 /// The detector failed. What fails later comes with the clip.
-pub async fn transcripts(app: &Arc<App>, clip: Clip, plan: Plan) -> Result<Transcripts, AsrError> {
+pub async fn transcripts(
+    app: &Arc<App>,
+    (Recording { samples, .. }, room): (Recording, Room),
+    plan: Plan,
+) -> Result<Transcripts, AsrError> {
     let began = Instant::now();
-    let samples: Arc<[f32]> = clip.samples.into();
     let duration_s = seconds(samples.len());
     app.metrics.file_audio.inc_by(duration_s);
     let pieces = pieces(app, &samples, &plan).await?;
@@ -112,6 +118,7 @@ pub async fn transcripts(app: &Arc<App>, clip: Clip, plan: Plan) -> Result<Trans
         n_segments: 0,
         began,
         app: Arc::clone(app),
+        _room: room,
     })
 }
 
@@ -310,14 +317,15 @@ pub fn add(whole: &mut Transcript, clip: Transcript) {
 /// # Errors
 /// The detector failed.
 pub async fn hear(app: &App, samples: &[f32]) -> Result<Heard, AsrError> {
-    let frames = windows::frames(samples);
+    let n_frames = windows::n_frames(samples.len());
     let mut memory = Memory::default();
-    let mut probabilities = Vec::with_capacity(frames.len() / FRAME);
-    for some in frames.chunks(MAX_FRAMES * FRAME) {
+    let mut probabilities = Vec::with_capacity(n_frames);
+    for start in (0..n_frames).step_by(MAX_FRAMES) {
         let output = loop {
             let input = Input {
                 memory: memory.clone(),
-                frames: some.to_vec(),
+                // Not all at once: the sessions of this thread would wait for a copy of hours.
+                frames: windows::frames(samples, start..start + MAX_FRAMES),
             };
             match app.models.hear_recording(input).await {
                 Err(AsrError::Busy { .. }) => {

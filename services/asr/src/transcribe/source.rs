@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use audio::SampleRate;
-use audio::container::{Clip, RawFormat};
+use audio::container::RawFormat;
 use audio::encoding::Encoding as Pcm;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,8 @@ use wire::error::ErrorCode;
 
 use crate::app::App;
 use crate::error::AsrError;
+use crate::models::Room;
+use crate::models::upload::Recording;
 
 /// What a JSON body may hold beside its base64.
 const JSON_SLACK: usize = 256 * 1024;
@@ -159,7 +161,7 @@ impl Source {
         self,
         app: &App,
         asked: &TranscribeRequest,
-    ) -> Result<Clip, ApiError> {
+    ) -> Result<(Recording, Room), ApiError> {
         let bytes = match self {
             Source::Bytes(bytes) => bytes,
             Source::Url(url) => match &app.fetcher {

@@ -582,6 +582,36 @@ fn pauses_within_a_turn_are_silence() {
 }
 
 #[test]
+fn draining_does_not_wait_for_a_beginning_after_which_no_audio_came() {
+    check(
+        ".30 ## I D",
+        expect![[r#"
+        closed: received 32 transcribed 0 silence 32 discarded 0 segments 0
+    "#]],
+    );
+    check(
+        ".30 ## D I",
+        expect![[r#"
+        closed: received 32 transcribed 0 silence 32 discarded 0 segments 0
+    "#]],
+    );
+    // Nor if it came in the silence after a turn that this ends.
+    check_judged(
+        "1",
+        "a8 .8 ## D I",
+        expect![[r#"
+        start 1 at 0
+          final 0..14
+          judge 0..14
+        end 1 0..8
+        final 1 "a" 0..8
+        turn end 1 Silence 0.1
+        closed: received 18 transcribed 14 silence 4 discarded 0 segments 1
+    "#]],
+    );
+}
+
+#[test]
 fn draining_waits_for_what_may_be_the_beginning_of_a_turn() {
     check(
         ".30 ## D a8 .8",

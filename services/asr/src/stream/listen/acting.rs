@@ -162,7 +162,7 @@ impl Listening {
                 Action::Transcribe(work) => match self.ear.clip(&work.range) {
                     Some(clip) => {
                         self.jobs.transcribe(
-                            &self.app.models,
+                            &self.app.models.recognizer,
                             work,
                             clip,
                             (&self.options, self.stream),
