@@ -132,10 +132,21 @@ impl StepModel for Scripted {
 }
 
 pub(super) struct Bench {
+    /// The first field, since they are dropped in their order.
+    pub(super) opener: Opener,
     pub(super) stepper: StepperOf<Scripted>,
     pub(super) workers: Workers,
     pub(super) log: Log,
     pub(super) gate: Arc<Gate>,
+}
+
+/// Opens the gate when it is dropped: a test that fails while a call waits there is to fail, and not to wait for the call for ever.
+pub(super) struct Opener(Arc<Gate>);
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        self.0.open();
+    }
 }
 
 pub(super) fn settings(n_slots: usize, room: usize) -> StepSettings {
@@ -162,11 +173,13 @@ pub(super) fn start_with(settings: &StepSettings, metrics: StepMetrics, health: 
     let log_there = log.clone();
     let build = move || Ok(Scripted::new(&log_there, health));
     let (stepper, workers) = spawn_steps(settings.clone(), metrics, build);
+    let gate = Arc::new(Gate::default());
     Bench {
+        opener: Opener(Arc::clone(&gate)),
         stepper,
         workers,
         log,
-        gate: Arc::new(Gate::default()),
+        gate,
     }
 }
 
