@@ -28,6 +28,8 @@ SPEECH = ROOT / "tests/fixtures/speech"
 OUT = ROOT / "services/asr/tests/golden"
 MODELS = {"demo": ROOT / "services/asr/models/demo", "random": ROOT / "tests/fixtures/whisper-random"}
 RATE = 16_000
+# As in `whisper_files.rs`.
+MOVED_S = 0.06
 RECORDINGS = """held_espeak_080 held_espeak_082 held_espeak_084 held_ked_112 held_ked_113 held_ked_136 held_slt_hts_110
     pair_01 seen_flite_014 tel_held_espeak_084""".split()
 
@@ -253,29 +255,33 @@ def ideal(samples, rate, band=1.0):
     return np.fft.irfft(kept, n_out) * (n_out / len(samples))
 
 
-def spoken(result):
-    return [w[0] for it in result["segments"] for w in it["words"]]
+def is_heard_alike(one, other):
+    """The same words, at times as near as the test asks for."""
+    ours, theirs = ([word for it in result["segments"] for word in it["words"]] for result in (one, other))
+    if [word[0] for word in ours] != [word[0] for word in theirs]:
+        return False
+    return all(abs(a - b) <= MOVED_S for mine, its in zip(ours, theirs) for a, b in zip(mine[1:3], its[1:3]))
 
 
 def write_files(models):
     """What the reference makes of whole files: other rates, two channels, every container.
 
     Decoders and resamplers differ by a little, so a case is kept only if neither noise of a few units nor two
-    other resamplers change a word.
+    other resamplers change a word or move it.
     """
     model, rows, left_out = models["demo"], [], []
     random = np.random.RandomState(1)
 
     def add(title, row, file, *others):
         result = run(model, file, WORDS)
-        for samples in others:
+        for samples in others * 3:
             noisy = np.clip(np.round(samples) + random.randint(-4, 5, len(samples)), -32_768, 32_767)
-            if spoken(run(model, noisy.astype(np.float32) / 32_768, WORDS)) != spoken(result):
+            if not is_heard_alike(run(model, noisy.astype(np.float32) / 32_768, WORDS), result):
                 left_out.append(title)
                 return
         rows.append(row | result)
 
-    for name in ("held_espeak_082", "held_ked_112", "held_slt_hts_110", "seen_flite_014"):
+    for name in ("held_espeak_084", "held_ked_136", "held_slt_hts_110", "seen_flite_014"):
         samples = read(name)
         for rate in (8_000, 11_025, 22_050, 24_000, 44_100, 48_000):
             other = at_rate(samples, rate)
