@@ -175,3 +175,52 @@ fn speech_is_no_longer_than_one_request_may_have() {
             .complete();
     });
 }
+
+#[test]
+fn an_answer_that_is_kept_as_a_whole_is_no_longer_at_its_own_speed() {
+    // Four or five seconds of speech, eight or ten at half the speed.
+    let tts = Tts::scripted(Script::default(), |raw| raw.speech.max_seconds = 7);
+    run(async {
+        let asked = |streaming: bool, speed: f64| json!({"text": TEXT, "format": "pcm", "streaming": streaming, "speed": speed});
+        let plain = synthesize(&tts, &asked(false, 1.0)).await;
+        assert_eq!(plain.status, 200, "{}", plain.text());
+        let seconds = plain.body.len() as f64 / 48_000.0;
+        assert!((3.6..7.0).contains(&seconds), "{seconds} s");
+        let slow = synthesize(&tts, &asked(false, 0.5)).await;
+        assert_eq!(
+            (slow.status, slow.code().as_str()),
+            (413, "TEXT_TOO_LONG"),
+            "{}",
+            slow.text()
+        );
+        // What is given as it is made is kept by nobody.
+        let streamed = synthesize(&tts, &asked(true, 0.5)).await;
+        assert_eq!(streamed.status, 200);
+        assert!(7 * 48_000 < streamed.body.len());
+        let failed = tts
+            .metric("tts_utterances_total{edge=\"rest\",outcome=\"failed\"}")
+            .await;
+        assert!((failed - 1.0).abs() < f64::EPSILON, "{failed}");
+    });
+}
+
+#[test]
+fn at_another_speed_both_edges_say_the_same_and_pause_as_long() {
+    let text = "This is one sentence of the text. This is another sentence of it. And this is the third one of all.";
+    run(async {
+        let mut lengths = Vec::new();
+        for pause_ms in [0, 1_000] {
+            let tts = Tts::scripted(Script::default(), |raw| {
+                raw.text.sentence_pause_ms = pause_ms;
+            });
+            let mut client = Listener::connect(tts.address, "").await;
+            let told = client.hear("r", text, json!({"speed": 0.5})).await;
+            let asked = json!({"text": text, "format": "pcm", "speed": 0.5});
+            let answer = synthesize(&tts, &asked).await;
+            let n_samples = answer.body.len() as u64 / 2;
+            assert_eq!(n_samples, told.complete().total_samples, "{pause_ms} ms");
+            lengths.push(n_samples);
+        }
+        assert_eq!(lengths[1] - lengths[0], 2 * 24_000, "{lengths:?}");
+    });
+}

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use e2e::http::{client, get, send};
 use e2e::listening::{Listener, check_promises};
-use e2e::{Tts, run};
+use e2e::{Tts, run, speech};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 use tts::models::scripted::Script;
 use wire::tts::ServerMessage;
 
@@ -404,6 +407,190 @@ fn what_is_not_said_by_the_end_of_a_drain_is_told() {
         assert_eq!(client.close, Some(1012.into()));
     });
     assert_eq!(tts.ended().n_cut, 0);
+}
+
+#[test]
+fn what_is_not_said_by_the_end_of_a_drain_is_told_after_a_close_too() {
+    let tts = Tts::scripted(unhurried(), |raw| raw.drain.deadline_ms = 6_000);
+    run(async {
+        let mut before = Listener::connect(tts.address, "").await;
+        let mut after = Listener::connect(tts.address, "").await;
+        for client in [&mut before, &mut after] {
+            for n in 0..14 {
+                client.synthesize(&format!("r{n}"), LONG, json!({})).await;
+            }
+            client.until(is_chunk).await;
+        }
+        before.say(r#"{"type":"close"}"#).await;
+        // Its answer tells that the one before was heard.
+        before
+            .ask(json!({"type":"flush","request_id":"nothing"}))
+            .await;
+        before.until_error().await;
+        tts.stop();
+        after
+            .until(|it| matches!(it, ServerMessage::Draining(_)))
+            .await;
+        after.say(r#"{"type":"close"}"#).await;
+        for mut client in [before, after] {
+            client.drained().await;
+            let told = check_promises(&client);
+            match &told["r13"].end {
+                Some(ServerMessage::Error(error)) => assert_eq!(error.code.as_str(), "DRAINING"),
+                _ => panic!("{}", client.story()),
+            }
+            assert_eq!(client.close, Some(1012.into()));
+        }
+    });
+    assert_eq!(tts.ended().n_cut, 0);
+}
+
+/// A server that takes its time over recordings.
+fn slow_to_learn() -> Tts {
+    let script = Script {
+        extract_delay: Duration::from_secs(3),
+        ..Script::default()
+    };
+    Tts::scripted(script, |raw| {
+        raw.server.max_frame_bytes = 4_000_000;
+        raw.stream.max_requests = 3;
+    })
+}
+
+/// A client that has just asked for a voice to be learned.
+async fn learning(tts: &Tts) -> Listener {
+    let mut client = Listener::connect(tts.address, "").await;
+    let audio = STANDARD.encode(speech::file(speech::READ_WELL[0].0));
+    client
+        .ask(json!({"type":"register_voice","voice_id":"v","reference_audio":audio}))
+        .await;
+    client
+}
+
+fn is_registered(message: &ServerMessage) -> bool {
+    matches!(message, ServerMessage::VoiceRegistered(_))
+}
+
+#[test]
+fn who_asks_while_a_drain_waits_for_a_voice_is_told_of_the_drain() {
+    let tts = slow_to_learn();
+    run(async {
+        let mut client = learning(&tts).await;
+        // Its answer tells that the one before was heard.
+        client
+            .ask(json!({"type":"flush","request_id":"nothing"}))
+            .await;
+        client.until_error().await;
+        tts.stop();
+        client
+            .until(|it| matches!(it, ServerMessage::Draining(_)))
+            .await;
+        client.synthesize("late", "Too late.", json!({})).await;
+        client
+            .ask(json!({"type":"text","request_id":"later","text":"And this"}))
+            .await;
+        let closed = client.drained().await;
+        let told = check_promises(&client);
+        for id in ["late", "later"] {
+            match &told[id].end {
+                Some(ServerMessage::Error(error)) => assert_eq!(error.code.as_str(), "DRAINING"),
+                _ => panic!("{}", client.story()),
+            }
+        }
+        assert_eq!((closed.requests, closed.failed), (2, 2));
+        assert!(client.heard.iter().any(is_registered), "{}", client.story());
+        assert_eq!(client.close, Some(1012.into()));
+    });
+    assert_eq!(tts.ended().n_cut, 0);
+}
+
+#[test]
+fn nothing_can_be_asked_for_after_a_close_that_waits_for_a_voice() {
+    let tts = slow_to_learn();
+    run(async {
+        let mut client = learning(&tts).await;
+        client.say(r#"{"type":"close"}"#).await;
+        for n in 0..50 {
+            client
+                .synthesize(&format!("r{n}"), "Too late.", json!({}))
+                .await;
+            client.say(r#"{"type":"list_voices"}"#).await;
+        }
+        let closed = client.drained().await;
+        check_promises(&client);
+        assert_eq!((closed.requests, closed.failed), (50, 50));
+        let errors = client.heard.iter().filter(
+            |it| matches!(it, ServerMessage::Error(it) if it.code.as_str() == "UNEXPECTED_MESSAGE"),
+        );
+        assert_eq!(errors.count(), 100, "{}", client.story());
+        assert!(client.heard.iter().any(is_registered), "{}", client.story());
+        assert_eq!(client.close, Some(1000.into()));
+        idle(&tts).await;
+    });
+}
+
+#[test]
+fn who_reads_no_answers_is_not_listened_to_for_ever() {
+    /// Far more than a socket holds, and the answers that may wait: a hundred megabytes.
+    const FLOOD: usize = 5_000;
+    let tts = Tts::scripted(Script::default(), |raw| raw.server.slow_reader_ms = 60_000);
+    run(async {
+        let mut client = Listener::connect_narrowly(tts.address).await;
+        let loud = json!({"encoding":"pcm_f32le","sample_rate":48_000});
+        client.synthesize("r", &LONG.repeat(30), loud).await;
+        client.until(is_chunk).await;
+        let filling = "?".repeat(20_000);
+        let mut n_sent = 0;
+        let is_taken = loop {
+            // Nothing to say, so it is refused.
+            let refused =
+                json!({"type":"synthesize","request_id":format!("x{n_sent}"),"text":filling});
+            let sent = client.send(Message::text(refused.to_string()));
+            n_sent += 1;
+            match tokio::time::timeout(Duration::from_secs(5), sent).await {
+                Ok(is_sent) => assert!(is_sent, "{}", client.story()),
+                Err(_) => break false,
+            }
+            if n_sent == FLOOD {
+                break true;
+            }
+        };
+        assert!(!is_taken, "it takes everything");
+        let mut other = Listener::connect(tts.address, "").await;
+        other
+            .hear("o", "Somebody else.", json!({}))
+            .await
+            .complete();
+        // Who reads on gets every answer; what there is of the last goes out before the next message.
+        client.ended(&format!("x{}", n_sent - 2)).await;
+        client.ask(json!({"type":"cancel"})).await;
+        let closed = client.finish().await;
+        check_promises(&client);
+        assert_eq!(closed.failed, n_sent as u64);
+    });
+}
+
+#[test]
+fn who_resumes_and_cancels_at_once_has_what_was_to_be_skipped() {
+    let tts = Tts::scripted(unhurried(), |_| {});
+    run(async {
+        let mut client = Listener::connect(tts.address, "").await;
+        for (id, kind) in [("a", "synthesize"), ("b", "text")] {
+            // Four seconds, which take a second to make.
+            client
+                .ask(json!({"type":kind,"request_id":id,"text":LONG,"skip_samples":96_000}))
+                .await;
+            client.ask(json!({"type":"cancel","request_id":id})).await;
+            match client.ended(id).await.end {
+                Some(ServerMessage::Cancelled(it)) => {
+                    assert_eq!((it.chunks_sent, it.end_sample), (0, 96_000));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        client.finish().await;
+        check_promises(&client);
+    });
 }
 
 #[test]

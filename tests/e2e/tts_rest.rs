@@ -142,15 +142,28 @@ fn base64_and_whole_files_have_their_length() {
         let streamed = synthesize(tts, &json!({"text": TEXT})).await;
         assert_eq!(streamed.header("content-length"), None);
         assert_eq!(streamed.body.len(), whole.body.len());
+
+        // Also where an encoder takes it in pieces.
+        let asked = |streaming: bool| json!({"text": TEXT, "speed": 0.5, "sample_rate": 48_000, "seed": 7, "streaming": streaming});
+        let whole = synthesize(tts, &asked(false)).await;
+        let streamed = synthesize(tts, &asked(true)).await;
+        assert_eq!(
+            whole.header("content-length"),
+            Some(streamed.body.len().to_string().as_str())
+        );
+        let length = u32::from_le_bytes(whole.body[40..44].try_into().unwrap());
+        assert_eq!(length as usize, whole.body.len() - 44);
     });
 }
 
 #[test]
 fn speed_changes_the_length_and_not_the_pitch() {
     let tts = Tts::shared();
+    // One sentence: a pause between two is as long at every speed.
+    let text = "Hello there, I am very well today, thank you.";
     run(async {
         let at = async |speed: f64| {
-            let asked = json!({"text": TEXT, "format": "pcm", "speed": speed});
+            let asked = json!({"text": text, "format": "pcm", "speed": speed});
             s16(&synthesize(tts, &asked).await.body)
         };
         let plain = at(1.0).await;
@@ -271,6 +284,16 @@ fn openai_s_clients_are_answered_in_their_words() {
         assert_same(&s16(&plain.body), &s16(&native.body), "asked natively");
 
         let mut asked = pcm.clone();
+        asked["encoding"] = "pcm_f32le".into();
+        let floats = speech(tts, &asked).await;
+        assert_eq!(floats.body.len(), 2 * plain.body.len());
+        asked["streaming"] = false.into();
+        let whole = speech(tts, &asked).await;
+        assert_eq!(whole.body.len(), floats.body.len());
+        let length = floats.body.len().to_string();
+        assert_eq!(whole.header("content-length"), Some(length.as_str()));
+
+        let mut asked = pcm.clone();
         asked["stream_format"] = "sse".into();
         let events = speech(tts, &asked).await;
         assert!(
@@ -338,6 +361,12 @@ fn openai_s_clients_are_refused_in_their_words() {
                 422,
                 "invalid_parameter",
                 "stream_format",
+            ),
+            (
+                json!({"input": "a", "stream_format": "sse", "streaming": false}),
+                422,
+                "invalid_parameter",
+                "streaming",
             ),
             (
                 json!({"input": "a", "speed": 5.0}),

@@ -221,29 +221,67 @@ impl Renderer {
     }
 }
 
-/// A whole clip at once. A WAV file then has its length.
-///
-/// # Errors
-/// The shape is impossible or the encoder failed.
-pub fn render(samples: &[f32], shape: &Shape) -> Result<Rendered, RenderError> {
-    let (mut renderer, head) = Renderer::new(shape)?;
-    let begun = renderer.push(samples)?;
-    let ended = renderer.finish()?;
-    let n_samples = begun.samples + ended.samples;
-    let mut bytes = match shape.format {
-        Format::Wav => {
+/// A whole clip, encoded as its samples come: nothing but its bytes is kept. A WAV file then has its length.
+#[derive(Debug)]
+pub struct Whole {
+    renderer: Renderer,
+    shape: Shape,
+    rendered: Rendered,
+}
+
+impl Whole {
+    /// Nothing in it yet.
+    ///
+    /// # Errors
+    /// The shape is impossible.
+    pub fn new(shape: &Shape) -> Result<Whole, RenderError> {
+        let (renderer, bytes) = Renderer::new(shape)?;
+        Ok(Whole {
+            renderer,
+            shape: *shape,
+            rendered: Rendered { bytes, samples: 0 },
+        })
+    }
+
+    /// Adds samples.
+    ///
+    /// # Errors
+    /// The encoder failed.
+    pub fn push(&mut self, samples: &[f32]) -> Result<(), RenderError> {
+        let more = self.renderer.push(samples)?;
+        self.rendered.add(more);
+        Ok(())
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// The encoder failed.
+    pub fn finish(self) -> Result<Rendered, RenderError> {
+        let Whole {
+            renderer,
+            shape,
+            mut rendered,
+        } = self;
+        rendered.add(renderer.finish()?);
+        if shape.format == Format::Wav {
             let encoding = Encoding::PcmS16le;
-            let length = wav::Length::of(n_samples, encoding);
-            wav::header(encoding, shape.sample_rate, 1, length)
+            let length = wav::Length::of(rendered.samples, encoding);
+            let head = wav::header(encoding, shape.sample_rate, 1, length);
+            // In the place of the one that left the length open.
+            if let Some(open) = rendered.bytes.get_mut(..head.len()) {
+                open.copy_from_slice(&head);
+            }
         }
-        Format::Mp3 | Format::Opus | Format::Flac | Format::Raw(_) => head,
-    };
-    bytes.extend(begun.bytes);
-    bytes.extend(ended.bytes);
-    Ok(Rendered {
-        bytes,
-        samples: n_samples,
-    })
+        Ok(rendered)
+    }
+}
+
+impl Rendered {
+    fn add(&mut self, more: Rendered) {
+        self.bytes.extend(more.bytes);
+        self.samples += more.samples;
+    }
 }
 
 fn model_rate() -> SampleRate {

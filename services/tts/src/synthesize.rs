@@ -56,7 +56,7 @@ pub async fn native(
     let rendered = render_format(format, speech.encoding);
     let shape = shape(rendered, &speech)?;
     let is_whole = format == Format::Base64 || !speech.streaming;
-    let pace = if is_whole { Pace::Fast } else { Pace::RealTime };
+    let pace = pace(is_whole);
     let saying = say(&app, &asked.text, (speech, pace)).await?;
     if format == Format::Base64 {
         respond::base64(saying, shape).await
@@ -88,10 +88,13 @@ async fn openai_speech(
     let speech = speech(app, &asked.options)?;
     let shape = shape(asked.format, &speech)?;
     let n_chars = asked.input.chars().count();
-    let saying = say(app, &asked.input, (speech, Pace::RealTime))
+    let is_whole = !speech.streaming;
+    let pace = pace(is_whole);
+    let saying = say(app, &asked.input, (speech, pace))
         .await
         .map_err(openai_speech::in_its_words)?;
     match asked.stream_format {
+        StreamFormat::Audio if is_whole => respond::whole(saying, shape).await,
         StreamFormat::Audio => respond::stream(saying, shape, admission).await,
         StreamFormat::Sse => respond::events(saying, shape, (n_chars, admission)).await,
     }
@@ -124,6 +127,10 @@ fn read(request: &HttpRequest, body: &[u8]) -> Result<SynthesizeRequest, ApiErro
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     Ok(SynthesizeRequest::from_pairs(pairs).map_err(TtsError::from)?)
+}
+
+fn pace(is_whole: bool) -> Pace {
+    if is_whole { Pace::Fast } else { Pace::RealTime }
 }
 
 fn speech(app: &App, options: &wire::tts::SpeechOptions) -> Result<Speech, TtsError> {

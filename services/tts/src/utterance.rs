@@ -4,6 +4,7 @@
 //!  Asked, Ready, Phrases, TextEnded ─► requests ─► phrases ─► Speak        at most two at a time: one is heard, one is being made
 //!  Cancel, Draining, Close, Abort ───────┘            ▲
 //!                     Chunk, Ended, Failed ───────────┘──► track ─► Emit   (skip, pieces, positions)
+//!  Flushed ─► Emit the totals, if nothing is under way and nothing new is taken
 //! ```
 //!
 //! Words: a *request* is what a client asks for and hears the end of, a *phrase* is what the models are given at a time, a *piece* is
@@ -12,6 +13,7 @@
 //! Invariants:
 //! - Pure. No `async`, no clock, no I/O: effects are returned.
 //! - Every request gets exactly one of `Complete`, `Cancelled` and `Failed`, and nothing after it.
+//! - `Closed` is said when nothing else is left to be sent. Who asks between the last end and that is refused, and counted.
 //! - `Started`, pieces and `Complete` come in the order in which the requests came; those of one request are never mixed with another's.
 //! - The pieces of a request follow one another without a gap, from `skip` on: all of its samples are sent or skipped, none twice.
 //! - What is sent depends on the text, the audio and `skip`, never on how soon they came.
@@ -93,6 +95,11 @@ impl Utterances {
         self.in_flight.front().map(|it| (it.id, it.of))
     }
 
+    /// Whether nothing is under way and nothing new is taken: the last word waits for [`Event::Flushed`].
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Draining | Phase::Closing) && self.requests.is_empty()
+    }
+
     /// What became of the requests so far.
     pub fn totals(&self) -> Totals {
         self.totals
@@ -129,6 +136,7 @@ impl Utterances {
             }
             Event::Close => self.phase = Phase::Closing,
             Event::Abort { failure } => self.abort(failure.as_ref()),
+            Event::Flushed => self.flushed(),
         }
     }
 
@@ -247,12 +255,22 @@ impl Utterances {
     }
 
     fn abort(&mut self, failure: Option<&Failure>) {
-        self.phase = Phase::Closing;
+        // Who is refused later is told of the drain, if there is one.
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+        }
         while let Some(key) = self.requests.front().map(|it| it.key) {
             match failure {
                 Some(failure) => self.fail(key, failure.clone()),
                 None => self.cancel(key),
             }
+        }
+    }
+
+    fn flushed(&mut self) {
+        if self.is_over() {
+            self.phase = Phase::Closed;
+            self.emit(Message::Closed(self.totals));
         }
     }
 
@@ -266,10 +284,6 @@ impl Utterances {
             if !self.finish_first() {
                 return;
             }
-        }
-        if matches!(self.phase, Phase::Draining | Phase::Closing) {
-            self.phase = Phase::Closed;
-            self.emit(Message::Closed(self.totals));
         }
     }
 

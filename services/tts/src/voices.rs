@@ -168,6 +168,20 @@ impl VoiceStore {
     /// If the name is none, no voice has it, or the voice cannot be made ready.
     pub async fn resolve(&self, name: &str) -> Result<Arc<Voice>, VoiceError> {
         let record = self.describe(name).await?;
+        let outcome = self.ready(Arc::clone(&record)).await;
+        if !matches!(outcome, Err(VoiceError::Damaged { .. })) {
+            return outcome;
+        }
+        // Its files are gone as well when another instance has just replaced or deleted it.
+        self.inner.known.forget(&record.id);
+        let newer = self.describe(name).await?;
+        if newer.audio_name() == record.audio_name() {
+            return outcome;
+        }
+        self.ready(newer).await
+    }
+
+    async fn ready(&self, record: Arc<Record>) -> Result<Arc<Voice>, VoiceError> {
         if let Some(built_in) = self.built_in(&record.id) {
             return Ok(Arc::new(built_in.clone()));
         }

@@ -13,6 +13,7 @@ use wire::strict;
 use wire::tts::SpeechOptions;
 
 use crate::error::TtsError;
+use crate::options::pcm;
 use crate::render::Format;
 use audio::encoding::Encoding;
 
@@ -50,7 +51,7 @@ impl Request {
             }
             Some(other) => return Err(invalid("input", "must be text", &shown(&other))),
         };
-        let format = match text(&mut fields, "response_format")?.as_deref() {
+        let mut format = match text(&mut fields, "response_format")?.as_deref() {
             None | Some("mp3") => Format::Mp3,
             Some("opus") => Format::Opus,
             Some("flac") => Format::Flac,
@@ -90,8 +91,18 @@ impl Request {
         fields.retain(|_, value| !value.is_null());
         let rest = serde_json::to_vec(&fields).unwrap_or_default();
         let mut options: SpeechOptions = strict::from_slice(&rest).map_err(TtsError::from)?;
-        // Clients play `pcm` without asking what it is.
+        // Clients play `pcm` without asking what it is; who says what it is to be knows.
         options.sample_rate.get_or_insert(24_000);
+        if let (Format::Raw(_), Some(encoding)) = (format, options.encoding) {
+            format = Format::Raw(pcm(encoding));
+        }
+        if stream_format == StreamFormat::Sse && options.streaming == Some(false) {
+            return Err(invalid(
+                "streaming",
+                "must not be `false` where `stream_format` is `sse`: events are a stream",
+                "false",
+            ));
+        }
         Ok(Request {
             input,
             format,
@@ -204,6 +215,24 @@ mod tests {
         assert_eq!(options.language, None);
     }
 
+    #[test]
+    fn pcm_is_what_openai_s_clients_play_unless_it_is_said() {
+        let read = |more: &str| read(&format!(r#"{{"input":"a"{more}}}"#)).unwrap().format;
+        let raw = r#","response_format":"pcm""#;
+        for (encoding, expected) in [
+            ("pcm_s16le", Encoding::PcmS16le),
+            ("pcm_f32le", Encoding::PcmF32le),
+            ("mulaw", Encoding::Mulaw),
+            ("alaw", Encoding::Alaw),
+        ] {
+            let asked = format!(r#"{raw},"encoding":"{encoding}""#);
+            assert_eq!(read(&asked), Format::Raw(expected));
+        }
+        assert_eq!(read(raw), Format::Raw(Encoding::PcmS16le));
+        // Files say themselves what they hold.
+        assert_eq!(read(r#","encoding":"mulaw""#), Format::Mp3);
+    }
+
     fn refused(body: &str, code: ErrorCode, part: &str) {
         let error = read(body).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
@@ -220,6 +249,11 @@ mod tests {
         refused(r#"{"input":"a","response_format":"aac"}"#, bad, "aac");
         refused(r#"{"input":"a","response_format":"midi"}"#, bad, "`flac`");
         refused(r#"{"input":"a","stream_format":"ws"}"#, bad, "`sse`");
+        refused(
+            r#"{"input":"a","stream_format":"sse","streaming":false}"#,
+            bad,
+            "`streaming`",
+        );
         refused(r#"{"input":"a","voice":{"id":"x","more":1}}"#, bad, "");
         refused(
             r#"{"input":"a","voise":"x"}"#,

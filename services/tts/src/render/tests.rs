@@ -34,20 +34,34 @@ fn read(bytes: &[u8]) -> Clip {
     decode(bytes, Target::Source, &limits).unwrap()
 }
 
-/// In pieces of these sizes, over and over.
+/// All at once.
+fn render(samples: &[f32], shape: &Shape) -> Result<Rendered, RenderError> {
+    let mut whole = Whole::new(shape)?;
+    whole.push(samples)?;
+    whole.finish()
+}
+
+/// These sizes, over and over.
+fn pieces<'a>(samples: &'a [f32], sizes: &'a [usize]) -> impl Iterator<Item = &'a [f32]> {
+    let mut rest = samples;
+    sizes.iter().cycle().map_while(move |size| {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, later) = rest.split_at((*size).min(rest.len()));
+        rest = later;
+        Some(piece)
+    })
+}
+
+/// Streamed in pieces of these sizes, over and over.
 fn in_pieces(samples: &[f32], sizes: &[usize], shape: &Shape) -> Rendered {
     let (mut renderer, mut bytes) = Renderer::new(shape).unwrap();
     let mut n_samples = 0;
-    let mut rest = samples;
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (piece, later) = rest.split_at((*size).min(rest.len()));
+    for piece in pieces(samples, sizes) {
         let rendered = renderer.push(piece).unwrap();
         bytes.extend(rendered.bytes);
         n_samples += rendered.samples;
-        rest = later;
     }
     let rendered = renderer.finish().unwrap();
     bytes.extend(rendered.bytes);
@@ -160,6 +174,40 @@ fn a_whole_wav_file_knows_its_length_and_a_stream_does_not() {
     assert_eq!(whole[40..44], 2_000_u32.to_le_bytes());
     let (_, head) = Renderer::new(&shape).unwrap();
     assert_eq!(head[40..44], u32::MAX.to_le_bytes());
+}
+
+#[test]
+fn a_whole_clip_holds_what_is_streamed() {
+    let samples = voice(20_000);
+    let sizes = [1, 4_800, 700];
+    for format in [
+        Format::Wav,
+        Format::Mp3,
+        Format::Opus,
+        Format::Flac,
+        Format::Raw(Encoding::PcmF32le),
+    ] {
+        let shape = Shape {
+            speed: 0.25,
+            ..shape(format, 48_000)
+        };
+        let mut whole = Whole::new(&shape).unwrap();
+        for piece in pieces(&samples, &sizes) {
+            whole.push(piece).unwrap();
+        }
+        let (whole, streamed) = (whole.finish().unwrap(), in_pieces(&samples, &sizes, &shape));
+        assert_eq!(whole.samples, streamed.samples, "{format:?}");
+        let n_head = if format == Format::Wav { 44 } else { 0 };
+        assert_eq!(whole.bytes.len(), streamed.bytes.len(), "{format:?}");
+        assert!(
+            whole.bytes[n_head..] == streamed.bytes[n_head..],
+            "{format:?}"
+        );
+        if format == Format::Wav {
+            let n_bytes = u32::try_from(2 * whole.samples).unwrap();
+            assert_eq!(whole.bytes[40..44], n_bytes.to_le_bytes());
+        }
+    }
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub(super) struct Sent {
     pub(super) until: u64,
 }
 
+/// Answers to a client that does not read, before it is not listened to any more. One message may bring as many more as requests may be
+/// under way.
+const MAX_ANSWERS: usize = 256;
+
 #[derive(Debug, Default)]
 pub(super) struct Outgoing(VecDeque<Parcel>);
 
@@ -46,14 +50,9 @@ impl Outgoing {
         self.0.is_empty()
     }
 
-    /// Whether nothing but the end of the session is left.
-    pub(super) fn is_at_the_last(&self) -> bool {
-        self.0.front().is_some_and(|it| it.is_last)
-    }
-
-    /// How many pieces of audio are left.
-    pub(super) fn n_pieces(&self) -> u64 {
-        self.0.iter().filter(|it| it.piece.is_some()).count() as u64
+    /// Whether as many answers are left as may wait. Audio is none: no more of it is made while some is left.
+    pub(super) fn is_full(&self) -> bool {
+        MAX_ANSWERS <= self.0.iter().filter(|it| it.piece.is_none()).count()
     }
 
     /// Takes back the audio of a request.
@@ -91,9 +90,7 @@ mod tests {
         ] {
             outgoing.push(parcel(text, of));
         }
-        assert_eq!(outgoing.n_pieces(), 3);
         outgoing.take_back(RequestKey(1));
-        assert_eq!(outgoing.n_pieces(), 1);
         let mut left = Vec::new();
         while let Some(parcel) = outgoing.pop() {
             left.extend(parcel.frames);
@@ -101,5 +98,23 @@ mod tests {
         let texts = ["started", "two", "end"].map(|it| Frame::Text(it.to_owned()));
         assert_eq!(left, texts);
         assert!(outgoing.is_empty());
+    }
+
+    #[test]
+    fn audio_does_not_fill_it_and_answers_do() {
+        let mut outgoing = Outgoing::default();
+        for _ in 0..2 * MAX_ANSWERS {
+            outgoing.push(parcel("audio", Some(1)));
+        }
+        assert!(!outgoing.is_full());
+        for _ in 0..MAX_ANSWERS {
+            assert!(!outgoing.is_full());
+            outgoing.push(parcel("refused", None));
+        }
+        assert!(outgoing.is_full());
+        outgoing.take_back(RequestKey(1));
+        assert!(outgoing.is_full());
+        outgoing.pop();
+        assert!(!outgoing.is_full());
     }
 }

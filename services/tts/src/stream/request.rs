@@ -36,6 +36,7 @@ pub(super) struct Request {
     /// From its arrival to its first audio.
     pub(super) first_chunk: Option<Duration>,
     pub(super) n_sent: u64,
+    /// Where what was sent ends; where it begins, as long as nothing was.
     pub(super) sent_until: u64,
 }
 
@@ -52,7 +53,8 @@ enum Text {
 }
 
 impl Request {
-    pub(super) fn new(asked: SpeechOptions, speech: Speech) -> Request {
+    /// One whose audio is wanted from sample `skip` on.
+    pub(super) fn new(asked: SpeechOptions, speech: Speech, skip: u64) -> Request {
         Request {
             asked,
             speech,
@@ -62,7 +64,7 @@ impl Request {
             turn: None,
             first_chunk: None,
             n_sent: 0,
-            sent_until: 0,
+            sent_until: skip,
         }
     }
 
@@ -79,11 +81,11 @@ impl Request {
         }
     }
 
-    /// How its audio is wanted, from sample `skip` on.
+    /// How its audio is wanted. For a request of which nothing was sent.
     ///
     /// # Errors
     /// It cannot be rendered so.
-    pub(super) fn order(&self, skip: u64) -> Result<Order, RenderError> {
+    pub(super) fn order(&self) -> Result<Order, RenderError> {
         let speech = &self.speech;
         let shape = Shape {
             format: Format::Raw(speech.encoding),
@@ -100,7 +102,7 @@ impl Request {
             render: Box::new(Raw(Some(renderer))),
             rate_hz,
             bytes_per_sample: speech.encoding.bytes_per_sample(),
-            skip,
+            skip: self.sent_until,
             max_piece: usize::try_from(asked.min(longest))
                 .unwrap_or(usize::MAX)
                 .max(1),

@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - Only this task writes to the socket; a request speaks through the core or not at all.
-//! - Audio is awaited only when all that was made before is on its way, so who reads slowly is spoken to slowly, and can still be heard.
+//! - Audio is awaited only when all that was made before is on its way, so who reads slowly is spoken to slowly, and can still be heard:
+//!   until as many answers wait for it as may.
 //! - A panic or a dropped session abandons its work with its requests.
 
 mod acting;
@@ -165,7 +166,8 @@ impl Speaking {
             let may_send = self.outgoing.is_empty();
             let has_room = socket.n_waiting_bytes() <= self.max_on_the_way;
             let drained = socket.drained_to(self.max_on_the_way);
-            let is_deaf = matches!(self.closing, Some(Closing::Fault(_)));
+            let is_faulty = matches!(self.closing, Some(Closing::Fault(_)));
+            let is_deaf = is_faulty || self.outgoing.is_full();
             let awaits_drain = self.drain_until.is_none();
             let tick = self.next_tick(socket);
             let Speaking {
@@ -178,7 +180,14 @@ impl Speaking {
                     self.on_spoken(spoken);
                     Ok(())
                 }
-                () = drained, if !has_room => Ok(()),
+                // Without room only if the connection has gone, of which `recv` tells otherwise.
+                () = drained, if !has_room => {
+                    if is_deaf && self.max_on_the_way < socket.n_waiting_bytes() {
+                        Err(End::Gone)
+                    } else {
+                        Ok(())
+                    }
+                }
                 () = &mut draining, if awaits_drain => self.on_draining(socket).await,
                 () = until(tick) => self.on_tick(),
             };
@@ -228,7 +237,7 @@ impl Speaking {
                     code: ApiError::from(fault.clone()).code(),
                     message: fault.to_string(),
                 };
-                self.closing.get_or_insert(Closing::Fault(fault));
+                self.closing = Some(Closing::Fault(fault));
                 self.drain_until = Some(Instant::now() + LAST_WORDS);
                 self.on(Event::Abort {
                     failure: Some(failure),
@@ -336,7 +345,8 @@ impl Speaking {
             return Err(End::Slow(Fault::SlowConsumer { after: slow_reader }));
         }
         if self.drain_until.is_some_and(|it| it <= now) {
-            if self.closing.is_some() {
+            // Not so after `close`: what was asked for before goes on until now.
+            if matches!(self.closing, Some(Closing::Drain | Closing::Fault(_))) {
                 return Err(End::Failed(ApiError::new(
                     ErrorCode::Timeout,
                     "the last words could not be sent in time",

@@ -15,9 +15,8 @@ use wire::tts::rest::SynthesizedAudio;
 use super::saying::Saying;
 use crate::dialect::openai_speech::{Event, Usage};
 use crate::error::TtsError;
-use crate::models::conditioning::SAMPLE_RATE_HZ;
 use crate::options::Speech;
-use crate::render::{self, Format, Rendered, Renderer, Shape};
+use crate::render::{Format, Rendered, Renderer, Shape, Whole};
 
 /// What listeners, and programs that write files, may want to know beside the bytes.
 const SAMPLE_RATE: HeaderName = HeaderName::from_static("x-sample-rate");
@@ -119,14 +118,20 @@ pub(super) async fn base64(saying: Saying, shape: Shape) -> Result<HttpResponse,
     }))
 }
 
+/// Has it all written as it is made. Whoever leaves meanwhile ends that.
 async fn all(mut saying: Saying, shape: Shape) -> Result<(Rendered, Speech), ApiError> {
-    let mut samples: Vec<f32> = Vec::with_capacity(10 * SAMPLE_RATE_HZ as usize);
-    while let Some(more) = saying.next().await? {
-        samples.extend(more);
+    let mut whole = Whole::new(&shape).map_err(TtsError::from)?;
+    let is_quick = is_quick(shape.format, &saying.speech);
+    while let Some(samples) = saying.next().await? {
+        let write = move || {
+            whole.push(&samples)?;
+            Ok(whole)
+        };
+        whole = perhaps_off_thread(is_quick, write).await?;
     }
     let speech = saying.speech.clone();
-    let rendered = off_thread(move || render::render(&samples, &shape).map_err(TtsError::from));
-    Ok((rendered.await?, speech))
+    let rendered = perhaps_off_thread(is_quick, move || Ok(whole.finish()?)).await?;
+    Ok((rendered, speech))
 }
 
 fn tell(response: &mut HttpResponseBuilder, speech: &Speech) {
@@ -193,13 +198,23 @@ impl Writing {
             }
             None => Ok((None, renderer.finish()?.bytes)),
         };
-        let is_quick = matches!(self.format, Format::Wav | Format::Raw(_));
-        if is_quick && self.saying.speech.is_plain() {
-            return Ok(write()?);
-        }
-        // Milliseconds for a chunk: longer than a socket's thread may be held.
-        off_thread(write).await
+        perhaps_off_thread(is_quick(self.format, &self.saying.speech), write).await
     }
+}
+
+/// Whether samples only have to be copied. Else a chunk takes milliseconds: longer than a socket's thread may be held.
+fn is_quick(format: Format, speech: &Speech) -> bool {
+    matches!(format, Format::Wav | Format::Raw(_)) && speech.is_plain()
+}
+
+async fn perhaps_off_thread<T: Send + 'static>(
+    is_quick: bool,
+    work: impl FnOnce() -> Result<T, TtsError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if is_quick {
+        return Ok(work()?);
+    }
+    off_thread(work).await
 }
 
 /// One at a time for each request that holds a place.

@@ -2,6 +2,7 @@
 //!
 //! Invariants:
 //! - Every one that was begun is counted once: complete, failed, or cancelled if it is dropped before.
+//! - What is kept to be given as a whole is no longer than `speech.max_seconds`, at the speed at which it is given.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::voices::Voice;
 pub(super) struct Saying {
     app: Arc<App>,
     pub(super) speech: Speech,
+    pace: Pace,
     script: Script,
     narration: Narration,
     /// Samples of silence before each sentence.
@@ -40,7 +42,11 @@ impl Saying {
         sentences: &[text::Sentence],
         (voice, speech, pace): (Arc<Voice>, Speech, Pace),
     ) -> Result<Saying, TtsError> {
-        let pause = |it: &text::Sentence| pause_samples(it.pause_before, &app.settings.text);
+        let pause = |it: &text::Sentence| {
+            let pause = pause_of(it.pause_before, &app.settings.text);
+            silence(pause, speech.speed)
+        };
+        let pauses = sentences.iter().map(pause).collect();
         let mut script = Script::new(app, voice, speech.clone(), pace);
         let mut narration = Narration::new(app);
         for sentence in sentences {
@@ -50,9 +56,10 @@ impl Saying {
         Ok(Saying {
             app: Arc::clone(app),
             speech,
+            pace,
             script,
             narration,
-            pauses: sentences.iter().map(pause).collect(),
+            pauses,
             n_heard: 0,
             n_tokens: (0, 0),
             began: Instant::now(),
@@ -100,7 +107,19 @@ impl Saying {
             self.app.metrics.first_chunk(Edge::Rest, took);
         }
         self.script.count(samples.len())?;
+        self.check_whole()?;
         Ok(Some(samples))
+    }
+
+    /// The script counts what the models make; slowed down, an answer is up to four times as long.
+    fn check_whole(&self) -> Result<(), TtsError> {
+        let limit_s = self.app.settings.speech.max_seconds.get();
+        let seconds = self.script.n_samples() as f64 / f64::from(SAMPLE_RATE_HZ);
+        let given_s = seconds / f64::from(self.speech.speed);
+        match self.pace {
+            Pace::Fast if f64::from(limit_s) < given_s => Err(TtsError::TooLong { limit_s }),
+            Pace::Fast | Pace::RealTime => Ok(()),
+        }
     }
 
     /// Speech tokens so far.
@@ -127,13 +146,23 @@ impl Drop for Saying {
     }
 }
 
-fn pause_samples(pause: Pause, settings: &settings::Text) -> usize {
-    let pause = match pause {
+fn pause_of(pause: Pause, settings: &settings::Text) -> Duration {
+    match pause {
         Pause::None => Duration::ZERO,
         Pause::Clause => settings.clause_pause,
         Pause::Sentence => settings.sentence_pause,
         Pause::Paragraph => settings.paragraph_pause,
-    };
+    }
+}
+
+/// A pause is as long for whoever wants fast speech as for whoever wants it slow: rendering changes its length with the speech.
+fn silence(pause: Duration, speed: f32) -> usize {
     let n_samples = pause.as_millis() * u128::from(SAMPLE_RATE_HZ) / 1_000;
-    usize::try_from(n_samples).unwrap_or(usize::MAX)
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates, and a pause is seconds"
+    )]
+    let n_scaled = (n_samples as f64 * f64::from(speed)).round() as usize;
+    n_scaled
 }

@@ -74,6 +74,8 @@ pub enum Event {
     Close,
     /// Everything ends now: as cancelled, or because of a failure.
     Abort { failure: Option<Failure> },
+    /// All that the client is to be told so far was sent. `Closed` follows, if nothing is under way and nothing new is taken.
+    Flushed,
 }
 
 /// What is to be done.

@@ -71,7 +71,7 @@ pub enum Message {
     Cancelled {
         key: RequestKey,
         n_pieces: u64,
-        /// Where what was sent ends.
+        /// Where what was sent ends; where it would begin, if nothing was.
         end: u64,
     },
     Failed {

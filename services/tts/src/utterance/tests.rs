@@ -200,6 +200,28 @@ fn what_the_client_has_is_made_and_not_sent() {
 }
 
 #[test]
+fn who_cancels_before_anything_was_sent_has_what_was_to_be_skipped() {
+    check(
+        |rig| {
+            for key in 1..=2 {
+                rig.open(key, |order| order.skip = 1_200);
+                rig.more(key, phrases(&["One two."]));
+            }
+            rig.sound(960);
+            rig.on(Event::Cancel { key: RequestKey(2) });
+            rig.on(Event::Cancel { key: RequestKey(1) });
+        },
+        &expect![[r#"
+            1 started: 8 characters, 533 ms
+            speak 0 of 1: One two.
+            2 cancelled: 0 pieces, up to 1200
+            stop 0
+            1 cancelled: 0 pieces, up to 1200
+        "#]],
+    );
+}
+
+#[test]
 fn words_that_the_client_has_are_not_told_again() {
     check(
         |rig| {
@@ -363,7 +385,9 @@ fn a_drain_says_what_was_asked_for_and_takes_nothing_new() {
             rig.ask(1, phrases(&["One."]));
             rig.on(Event::Draining);
             rig.ask(2, phrases(&["Two."]));
+            rig.flushed();
             rig.last(10);
+            rig.flushed();
         },
         &expect![[r#"
             1 started: 4 characters, 267 ms
@@ -377,9 +401,63 @@ fn a_drain_says_what_was_asked_for_and_takes_nothing_new() {
 }
 
 #[test]
+fn who_asks_between_the_last_end_and_the_last_word_is_refused_and_counted() {
+    for (event, code) in [
+        (Event::Draining, "DRAINING"),
+        (Event::Close, "UNEXPECTED_MESSAGE"),
+    ] {
+        let mut rig = Rig::new(4);
+        rig.on(event);
+        for key in 1..=20 {
+            rig.open(key, |_| {});
+        }
+        assert!(rig.utterances.is_over(), "none of them is under way");
+        rig.flushed();
+        let told = rig.told();
+        for key in 1..=20 {
+            assert!(told.contains(&format!("{key} failed: {code}\n")), "{told}");
+        }
+        assert!(
+            told.ends_with("\nclosed: 20 = 0 + 0 + 20, 0 pieces\n"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn who_asks_after_the_end_of_a_drain_is_told_of_the_drain() {
+    check(
+        |rig| {
+            rig.ask(1, phrases(&["One."]));
+            rig.on(Event::Draining);
+            rig.on(Event::Abort {
+                failure: Some(Failure {
+                    code: ErrorCode::Draining,
+                    message: String::new(),
+                }),
+            });
+            rig.ask(2, phrases(&["Two."]));
+            rig.flushed();
+        },
+        &expect![[r#"
+            1 started: 4 characters, 267 ms
+            speak 0 of 1: One.
+            stop 0
+            1 failed: DRAINING
+            2 failed: DRAINING
+            closed: 2 = 0 + 0 + 2, 0 pieces
+        "#]],
+    );
+}
+
+#[test]
 fn an_idle_connection_drains_at_once() {
     check(
-        |rig| rig.on(Event::Draining),
+        |rig| {
+            rig.flushed();
+            rig.on(Event::Draining);
+            rig.flushed();
+        },
         &expect![[r#"
             closed: 0 = 0 + 0 + 0, 0 pieces
         "#]],
@@ -393,6 +471,7 @@ fn who_leaves_has_cancelled_everything() {
             rig.ask(1, phrases(&["One."]));
             rig.open(2, |_| {});
             rig.on(Event::Abort { failure: None });
+            rig.flushed();
             rig.ask(3, phrases(&["Three."]));
         },
         &expect![[r#"

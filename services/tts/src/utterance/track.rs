@@ -76,7 +76,7 @@ impl Track {
 
     /// Where what was sent ends; where it would begin, if nothing was.
     pub(super) fn sent_until(&self) -> u64 {
-        self.settled.max(self.n_skipped())
+        self.settled.max(self.skip)
     }
 
     pub(super) fn push(&mut self, samples: &[f32]) -> Vec<u8> {

@@ -9,6 +9,8 @@
 //! Invariants:
 //! - What changes the store runs in a task of its own: a client that goes away does not stop it half-way.
 //! - Of two that register one id, whoever writes the record first has it; the other is told so.
+//! - What is replaced is what is there when the record is written, and its owner was asked for then: preparing a recording takes
+//!   seconds.
 
 use std::sync::Arc;
 
@@ -53,8 +55,8 @@ struct Draft {
     record: Record,
     wav: Vec<u8>,
     conditioning: Arc<Conditioning>,
-    write: Write,
-    replaced: Option<Record>,
+    /// Who replaces the voice that was there. Nobody: there was none, and there must be none when this one is written.
+    replacer: Option<Requester>,
 }
 
 pub(super) async fn register(
@@ -71,9 +73,8 @@ pub(super) async fn register(
     let present = present(inner, &id).await?;
     if let Some(record) = &present
         && registration.if_exists == IfExists::Replace
-        && !requester.may_change(record.owner.as_ref())
     {
-        return Err(VoiceError::NotOwner { id });
+        check_owner(record, &requester)?;
     }
     if present.is_none() {
         check_number(inner).await?;
@@ -83,16 +84,18 @@ pub(super) async fn register(
     let given = Samples::of(&reference.samples);
     inner.conditionings.check_length(given)?;
     let owner = requester.owner();
-    if registration.if_exists == IfExists::Refuse
-        && let Some(record) = present
-    {
-        let is_same = record.digest == reference.digest && record.owner == owner;
-        return if is_same {
-            Ok(Arc::new(record))
-        } else {
-            Err(VoiceError::Exists { id })
-        };
-    }
+    let replacer = match (present, registration.if_exists) {
+        (None, _) => None,
+        (Some(_), IfExists::Replace) => Some(requester),
+        (Some(record), IfExists::Refuse) => {
+            let is_same = record.digest == reference.digest && record.owner == owner;
+            return if is_same {
+                Ok(Arc::new(record))
+            } else {
+                Err(VoiceError::Exists { id })
+            };
+        }
+    };
     let (wav, reference) = encoded(reference).await?;
     let facts = Facts {
         id,
@@ -112,11 +115,7 @@ pub(super) async fn register(
             .await?,
         record: Record::new(facts, notes),
         wav,
-        write: match registration.if_exists {
-            IfExists::Refuse => Write::New,
-            IfExists::Replace => Write::Over,
-        },
-        replaced: present,
+        replacer,
     };
     let inner = Arc::clone(inner);
     finish(async move { commit(&inner, draft).await }).await
@@ -179,6 +178,14 @@ async fn present(inner: &Inner, id: &VoiceId) -> Result<Option<Record>, VoiceErr
     }
 }
 
+fn check_owner(record: &Record, requester: &Requester) -> Result<(), VoiceError> {
+    if requester.may_change(record.owner.as_ref()) {
+        return Ok(());
+    }
+    let id = record.id.clone();
+    Err(VoiceError::NotOwner { id })
+}
+
 /// Two instances may both find the last place free; the bound is for the disk, not for a bill.
 async fn check_number(inner: &Inner) -> Result<(), VoiceError> {
     let limit = inner.settings.max_voices;
@@ -197,17 +204,26 @@ async fn commit(inner: &Inner, draft: Draft) -> Result<Arc<Record>, VoiceError> 
         record,
         wav,
         conditioning,
-        write,
-        replaced,
+        replacer,
     } = draft;
     let digest = record.digest;
     let written = async {
         inner.archive.put_audio(&record, wav).await?;
         inner.conditionings.store(&digest, &conditioning).await?;
-        inner.archive.put_record(&record, write).await
+        // What was there may have been deleted meanwhile, and the id be somebody else's.
+        let replaced = match replacer {
+            Some(requester) => replaceable(inner, &record.id, &requester).await?,
+            None => None,
+        };
+        let write = match replaced {
+            Some(_) => Write::Over,
+            None => Write::New,
+        };
+        let stamp = inner.archive.put_record(&record, write).await?;
+        Ok(stamp.map(|it| (it, replaced)))
     };
-    let stamp = match written.await {
-        Ok(Some(stamp)) => stamp,
+    let (stamp, replaced) = match written.await {
+        Ok(Some(written)) => written,
         Ok(None) => {
             undo(inner, &record).await;
             return Err(VoiceError::Exists { id: record.id });
@@ -226,6 +242,19 @@ async fn commit(inner: &Inner, draft: Draft) -> Result<Arc<Record>, VoiceError> 
         }
     }
     Ok(inner.known.put(record, stamp))
+}
+
+/// What is there to be replaced, if `requester` may do that.
+async fn replaceable(
+    inner: &Inner,
+    id: &VoiceId,
+    requester: &Requester,
+) -> Result<Option<Record>, VoiceError> {
+    let present = present(inner, id).await?;
+    if let Some(record) = &present {
+        check_owner(record, requester)?;
+    }
+    Ok(present)
 }
 
 /// Takes back what was written for a record that was not. A record that may have been written after all, because only the

@@ -133,10 +133,7 @@ impl Speaking {
             encoding: speech.wire_encoding(),
             rate_hz: speech.rate.hz(),
             seed: speech.sampling.seed,
-            n_sent: match request {
-                Some(request) => request.n_sent,
-                None => self.n_sent + self.outgoing.n_pieces(),
-            },
+            n_sent: request.map_or(self.n_sent, |it| it.n_sent),
             sent_until: request.map_or(0, |it| it.sent_until),
             first_chunk: request.and_then(|it| it.first_chunk),
             took: request
@@ -161,12 +158,7 @@ impl Speaking {
     pub(super) async fn send_what_fits(&mut self, socket: &mut Socket) -> Result<(), End> {
         while socket.n_waiting_bytes() <= self.max_on_the_way {
             self.stuck_since = None;
-            // Who says `close` still hears what became of the voices asked for before.
-            let is_faulty = matches!(self.closing, Some(Closing::Fault(_)));
-            if self.jobs.has_tasks() && self.outgoing.is_at_the_last() && !is_faulty {
-                return Ok(());
-            }
-            let Some(parcel) = self.outgoing.pop() else {
+            let Some(parcel) = self.next_parcel() else {
                 return Ok(());
             };
             for frame in parcel.frames {
@@ -192,12 +184,23 @@ impl Speaking {
                 return Err(End::Closed);
             }
         }
-        if self.outgoing.is_empty() {
+        if self.outgoing.is_empty() && !self.utterances.is_over() {
             self.stuck_since = None;
         } else {
             self.stuck_since.get_or_insert_with(Instant::now);
         }
         Ok(())
+    }
+
+    /// What is to be sent next: the last word only when nothing else is left to be told.
+    fn next_parcel(&mut self) -> Option<Parcel> {
+        // Who says `close` still hears what became of the voices asked for before, if there is time.
+        let is_urgent = matches!(self.closing, Some(Closing::Drain | Closing::Fault(_)));
+        let may_part = is_urgent || !self.jobs.has_tasks();
+        if may_part && self.outgoing.is_empty() && self.utterances.is_over() {
+            self.on(Event::Flushed);
+        }
+        self.outgoing.pop()
     }
 
     pub(super) async fn send_ready(&mut self, socket: &mut Socket) -> Result<(), End> {

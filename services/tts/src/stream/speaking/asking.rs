@@ -128,8 +128,8 @@ impl Speaking {
         let begun = self.speech(&options).and_then(|speech| {
             let tools = (&self.app.models.front_end, &self.app.settings.text);
             let phrases = request::whole(&text, &speech.language, tools)?;
-            let request = Request::new(options, speech);
-            let order = request.order(skip_samples.unwrap_or(0)).map_err(render)?;
+            let request = Request::new(options, speech, skip_samples.unwrap_or(0));
+            let order = request.order().map_err(render)?;
             Ok((phrases, request, order))
         });
         let (phrases, request, order) = match begun {
@@ -180,9 +180,9 @@ impl Speaking {
                     return Ok(());
                 };
                 let begun = self.speech(&options).and_then(|speech| {
-                    let request = Request::new(options, speech);
+                    let request = Request::new(options, speech, skip_samples.unwrap_or(0));
                     let request = request.in_pieces(&self.app.models.front_end);
-                    let order = request.order(skip_samples.unwrap_or(0)).map_err(render)?;
+                    let order = request.order().map_err(render)?;
                     Ok((request, order))
                 });
                 match begun {
@@ -408,15 +408,26 @@ impl Speaking {
         task: Task,
         voice: Option<String>,
     ) -> Result<(), End> {
-        let Err(most) = self.jobs.add(task) else {
-            return Ok(());
-        };
-        let error = ApiError::new(
-            ErrorCode::RateLimited,
-            format!(
-                "at most {most} tasks about voices may wait on one connection; wait for an answer"
+        let error = match &self.closing {
+            // It would go on for as long as the client asks.
+            Some(Closing::Asked) => ApiError::new(
+                ErrorCode::UnexpectedMessage,
+                "nothing can be asked for after `close`",
             ),
-        );
+            Some(Closing::Drain | Closing::Fault(_)) => ApiError::new(
+                ErrorCode::Draining,
+                "the server is going down and takes nothing new; connect again",
+            ),
+            None => match self.jobs.add(task) {
+                Ok(()) => return Ok(()),
+                Err(most) => ApiError::new(
+                    ErrorCode::RateLimited,
+                    format!(
+                        "at most {most} tasks about voices may wait on one connection; wait for an answer"
+                    ),
+                ),
+            },
+        };
         self.tell(socket, &error, voice).await
     }
 }

@@ -32,6 +32,7 @@ enum Step {
     Draining,
     Close,
     Abort(bool),
+    Flushed,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -70,6 +71,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Refuse),
         1 => Just(Step::Deny),
+        1 => Just(Step::Flushed),
     ];
     let end = prop_oneof![
         2 => Just(Step::Close),
@@ -201,9 +203,7 @@ impl World {
             Message::Cancelled { key, n_pieces, end } => {
                 let seen = &self.seen[&key.0];
                 assert_eq!(n_pieces, seen.n_pieces);
-                if 0 < n_pieces {
-                    assert_eq!(end, seen.skip + seen.sent.len() as u64);
-                }
+                assert_eq!(end, seen.skip + seen.sent.len() as u64);
                 (key, "cancelled")
             }
             Message::Failed { key, .. } => (key, "failed"),
@@ -357,6 +357,7 @@ impl World {
             Step::Abort(is_failure) => self.on(Event::Abort {
                 failure: is_failure.then(failure),
             }),
+            Step::Flushed => self.on(Event::Flushed),
         }
     }
 
@@ -400,6 +401,8 @@ proptest! {
         while !world.speaking.is_empty() {
             world.chunk(100, true);
         }
+        prop_assert!(world.closed.is_some() || world.utterances.is_over());
+        world.on(Event::Flushed);
         let totals = world.closed.expect("it never closed");
         prop_assert_eq!(world.utterances.heard(), None);
         let count = |end| world.seen.values().filter(|it| it.end == Some(end)).count() as u64;

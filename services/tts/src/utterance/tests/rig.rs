@@ -96,6 +96,11 @@ impl Rig {
         self.actions.extend(actions);
     }
 
+    /// All that was told was sent.
+    pub(super) fn flushed(&mut self) {
+        self.on(Event::Flushed);
+    }
+
     /// A request whose text comes in pieces.
     pub(super) fn open(&mut self, key: u64, change: impl FnOnce(&mut Order)) {
         let mut order = order();

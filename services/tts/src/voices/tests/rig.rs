@@ -14,6 +14,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use super::super::*;
 use super::sounds::voice;
@@ -27,6 +28,8 @@ pub(super) const REFRESH: Duration = Duration::from_millis(80);
 pub(super) struct Counting {
     n_extracted: AtomicUsize,
     pub(super) delay: Duration,
+    /// Extractions wait here until it is closed.
+    gate: Option<Arc<Semaphore>>,
     given: Mutex<Vec<Arc<[f32]>>>,
 }
 
@@ -36,6 +39,25 @@ impl Counting {
             delay,
             ..Counting::default()
         })
+    }
+
+    /// Ends no extraction before [`let_go`](Self::let_go).
+    pub(super) fn held() -> Arc<Counting> {
+        Arc::new(Counting {
+            gate: Some(Arc::new(Semaphore::new(0))),
+            ..Counting::default()
+        })
+    }
+
+    pub(super) fn let_go(&self) {
+        self.gate.as_ref().unwrap().close();
+    }
+
+    /// Waits for an extraction to begin.
+    pub(super) async fn until_begun(&self) {
+        while self.n_extracted() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     pub(super) fn n_extracted(&self) -> usize {
@@ -56,9 +78,13 @@ impl Studio for Counting {
     fn extract(&self, samples: Arc<[f32]>) -> BoxFuture<'static, Result<Conditioning, VoiceError>> {
         self.n_extracted.fetch_add(1, Ordering::SeqCst);
         self.given.lock().unwrap().push(Arc::clone(&samples));
-        let delay = self.delay;
+        let (delay, gate) = (self.delay, self.gate.clone());
         async move {
             tokio::time::sleep(delay).await;
+            if let Some(gate) = gate {
+                // There are no permits: it is refused once the gate is closed.
+                drop(gate.acquire().await);
+            }
             Ok(conditioning_of(&samples))
         }
         .boxed()

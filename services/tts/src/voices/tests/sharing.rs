@@ -78,6 +78,46 @@ async fn what_one_replaces_the_other_hears() {
     assert_ne!(before.conditioning, after.conditioning);
 }
 
+/// An instance that knows a voice and goes on taking what it knows for true.
+async fn trusting(folder: &std::path::Path) -> VoiceStore {
+    let settings = Settings {
+        refresh: Duration::from_secs(3_600),
+        ..settings()
+    };
+    let place = Place::Folder(folder.to_owned());
+    let studio = Arc::<Counting>::default();
+    let store = VoiceStore::open(settings, &place, pack("pack"), studio).await;
+    let store = store.unwrap();
+    store.describe("ada").await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn what_one_has_just_replaced_the_other_does_not_call_damaged() {
+    let (one, _studio, folder) = alone(pack("pack")).await;
+    one.register(registration("ada", 120.0)).await.unwrap();
+    let other = trusting(folder.path()).await;
+    let replacement = Registration {
+        if_exists: IfExists::Replace,
+        ..registration("ada", 200.0)
+    };
+    let record = one.register(replacement).await.unwrap();
+    let voice = other.resolve("ada").await.unwrap();
+    assert_eq!(voice.record, record);
+    let expected = one.resolve("ada").await.unwrap();
+    assert_eq!(voice.conditioning, expected.conditioning);
+}
+
+#[tokio::test]
+async fn what_one_has_just_deleted_the_other_does_not_call_damaged() {
+    let (one, _studio, folder) = alone(pack("pack")).await;
+    one.register(registration("ada", 120.0)).await.unwrap();
+    let other = trusting(folder.path()).await;
+    one.delete("ada", &Requester::Anyone).await.unwrap();
+    let gone = other.resolve("ada").await.unwrap_err();
+    assert_eq!(gone.code(), ErrorCode::UnknownVoice);
+}
+
 #[tokio::test]
 async fn a_voice_that_takes_an_alias_s_name_is_found_by_the_other() {
     let ([one, other], _studios, _folder) = two().await;
@@ -134,6 +174,90 @@ async fn of_many_that_register_one_recording_one_loses_nothing() {
     let third = on(folder.path(), pack_with_voice("pack"), &studio).await;
     third.resolve("ada").await.unwrap();
     assert_eq!(studio.n_extracted(), 0);
+}
+
+/// Two instances on one folder, of which the first ends no extraction before it is let.
+async fn held() -> ([VoiceStore; 2], Arc<Counting>, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let studio = Counting::held();
+    let stores = [
+        on(folder.path(), pack("pack"), &studio).await,
+        on(folder.path(), pack("pack"), &Arc::default()).await,
+    ];
+    (stores, studio, folder)
+}
+
+fn replacement(name: &str, pitch_hz: f32) -> Registration {
+    Registration {
+        requester: key(name),
+        if_exists: IfExists::Replace,
+        ..registration("ada", pitch_hz)
+    }
+}
+
+/// The voice is this one, on every instance, and nothing is left of any other.
+async fn check_only(stores: &[VoiceStore; 2], folder: &TempDir, record: &Arc<Record>) {
+    until_stale().await;
+    for store in stores {
+        assert_eq!(store.resolve("ada").await.unwrap().record, *record);
+    }
+    let kept = files(folder.path());
+    assert_eq!(kept.len(), 3, "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_voice_that_came_meanwhile_is_not_replaced() {
+    let (stores, studio, folder) = held().await;
+    let meanwhile = async {
+        studio.until_begun().await;
+        let record = stores[1].register(replacement("ann", 120.0)).await;
+        studio.let_go();
+        record.unwrap()
+    };
+    let bobs = stores[0].register(replacement("bob", 200.0));
+    let (refused, anns) = tokio::join!(bobs, meanwhile);
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::VoiceExists);
+    check_only(&stores, &folder, &anns).await;
+}
+
+#[tokio::test]
+async fn a_voice_that_changed_hands_meanwhile_is_not_replaced() {
+    let (stores, studio, folder) = held().await;
+    let first = replacement("bob", 90.0);
+    stores[1].register(first).await.unwrap();
+    let meanwhile = async {
+        studio.until_begun().await;
+        stores[1].delete("ada", &key("bob")).await.unwrap();
+        let record = stores[1].register(replacement("ann", 120.0)).await;
+        studio.let_go();
+        record.unwrap()
+    };
+    let bobs = stores[0].register(replacement("bob", 200.0));
+    let (refused, anns) = tokio::join!(bobs, meanwhile);
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::Forbidden);
+    check_only(&stores, &folder, &anns).await;
+}
+
+#[tokio::test]
+async fn a_voice_that_its_owner_replaced_or_deleted_meanwhile_is_replaced() {
+    for is_deleted in [false, true] {
+        let (stores, studio, folder) = held().await;
+        let first = replacement("bob", 90.0);
+        stores[1].register(first).await.unwrap();
+        let meanwhile = async {
+            studio.until_begun().await;
+            if is_deleted {
+                stores[1].delete("ada", &key("bob")).await.unwrap();
+            } else {
+                let second = replacement("bob", 120.0);
+                stores[1].register(second).await.unwrap();
+            }
+            studio.let_go();
+        };
+        let last = stores[0].register(replacement("bob", 200.0));
+        let (last, ()) = tokio::join!(last, meanwhile);
+        check_only(&stores, &folder, &last.unwrap()).await;
+    }
 }
 
 /// A folder with a voice and without anything made of it, and a slow studio for it.
@@ -204,9 +328,7 @@ async fn what_was_made_for_a_voice_deleted_meanwhile_goes_too() {
     // Long enough for the deletion to be over before there is anything made.
     let other = on(folder.path(), pack("pack"), &Arc::default()).await;
     let deletion = async {
-        while studio.n_extracted() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        studio.until_begun().await;
         other.delete("ada", &Requester::Anyone).await.unwrap();
     };
     let (voice, ()) = tokio::join!(store.resolve("ada"), deletion);
