@@ -28,7 +28,7 @@ out=docs/benchmarks_cluster.md
 
 python=.native/venv-baseline/bin/python
 # The recordings that the demo model reads word for word, so that a wrong text is the server's fault.
-exact=held_espeak_086,held_espeak_084,held_ked_112,held_ked_136,held_slt_hts_110,seen_flite_014,tel_held_espeak_084
+exact=held_espeak_084,held_ked_112,held_ked_136,held_slt_hts_110,seen_flite_014,tel_held_espeak_084
 front=18100 asr_port=18101 tts_port=18102
 theirs_port=18191
 

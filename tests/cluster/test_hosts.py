@@ -20,7 +20,7 @@ from voice_client.retry import Patience  # noqa: E402
 
 # What the built-in model reads word for word.
 CLIPS = {
-    "held_espeak_086": "When will my account arrive?", "held_espeak_084": "He is 25 years old.", "held_ked_112": "My name is Grace.",
+    "held_espeak_086": "They want to fix the book.", "held_espeak_084": "He is 25 years old.", "held_ked_112": "My name is Grace.",
     "held_ked_136": "I need to change my problem.", "held_slt_hts_110": "Don't forget the sugar.",
 }
 # A host that is cut off sends nothing any more, not even that it is gone: silence is how a client finds out.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// What the built-in model reads word for word, and what it reads.
 pub const READ_WELL: [(&str, &str); 6] = [
-    ("held_espeak_086.wav", "When will my account arrive?"),
+    ("held_espeak_086.wav", "They want to fix the book."),
     ("held_espeak_084.wav", "He is 25 years old."),
     ("held_ked_112.wav", "My name is Grace."),
     ("held_ked_136.wav", "I need to change my problem."),

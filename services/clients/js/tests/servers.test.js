@@ -20,7 +20,7 @@ const options = { skip, timeout: 120_000 };
 
 // What the built-in model reads word for word.
 const READ_WELL = {
-  held_espeak_086: "When will my account arrive?",
+  held_espeak_086: "They want to fix the book.",
   held_espeak_084: "He is 25 years old.",
   held_ked_112: "My name is Grace.",
   held_ked_136: "I need to change my problem.",

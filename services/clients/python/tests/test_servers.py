@@ -17,7 +17,7 @@ from .cluster import Cluster, need_servers
 SPEECH = ROOT / "tests" / "fixtures" / "speech"
 # What the built-in model reads word for word.
 READ_WELL = {
-    "held_espeak_086": "When will my account arrive?",
+    "held_espeak_086": "They want to fix the book.",
     "held_espeak_084": "He is 25 years old.",
     "held_ked_112": "My name is Grace.",
     "held_ked_136": "I need to change my problem.",

@@ -133,7 +133,7 @@ impl StepModel for Scripted {
 
 pub(super) struct Bench {
     /// The first field, since they are dropped in their order.
-    pub(super) opener: Opener,
+    _opener: Opener,
     pub(super) stepper: StepperOf<Scripted>,
     pub(super) workers: Workers,
     pub(super) log: Log,
@@ -175,7 +175,7 @@ pub(super) fn start_with(settings: &StepSettings, metrics: StepMetrics, health: 
     let (stepper, workers) = spawn_steps(settings.clone(), metrics, build);
     let gate = Arc::new(Gate::default());
     Bench {
-        opener: Opener(Arc::clone(&gate)),
+        _opener: Opener(Arc::clone(&gate)),
         stepper,
         workers,
         log,
