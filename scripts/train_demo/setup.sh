@@ -2,6 +2,8 @@
 # Installs what the recipes of the built-in models need: Debian's speech synthesisers and a Python environment in `.native/venv-train`.
 # Safe to run again at any time; when everything is in place it takes a moment and needs no network.
 set -euo pipefail
+# From here on this is the repository's root; a folder that was named is meant from where it was named.
+TRAIN_VENV=${TRAIN_VENV:+$(realpath -m -- "$TRAIN_VENV")}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 usage() {
@@ -37,6 +39,12 @@ done
 
 venv=${TRAIN_VENV:-.native/venv-train}
 list=scripts/train_demo/requirements.txt
+
+# What is there is replaced when the list of packages changes: never a folder of something else.
+if [ -d "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv")" ]; then
+    echo "error: $venv holds other things; TRAIN_VENV has to name a folder of its own" >&2
+    exit 1
+fi
 
 say() { [ "$quiet" = 1 ] || printf '%s\n' "$*"; }
 

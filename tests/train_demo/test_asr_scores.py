@@ -45,7 +45,7 @@ class Scores(unittest.TestCase):
 
     def test_sums(self):
         entries = [
-            entry("held_a_sentences", "Turn left.", heard("Turn left.", words=[(0.1, 0.5, "Turn"), (0.5, 0.9, "left.")]), words=[[0.1, 0.5], [0.52, 1.0]]),
+            entry("held_a_sentences", "Turn left.", heard("Turn left.", words=[(0.1, 0.5, "Turn"), (0.5, 0.9, "left.")]), words=[[0.4, 0.5], [0.52, 1.0]]),
             # Times are only compared where every word is right.
             entry("held_a_sentences", "Turn right.", heard("Turn white.", words=[(5, 6, "Turn"), (6, 7, "white.")]), words=[[0.1, 0.5], [0.5, 1.0]]),
             entry("nothing", "", heard("", no_speech=0.9)),
@@ -59,7 +59,8 @@ class Scores(unittest.TestCase):
         self.assertEqual(figures["nothing"], {"clips": 2, "understood": 1})
         self.assertEqual(figures["pairs"], {"clips": 1, "understood": 1})
         self.assertEqual(figures["words"], {"said": 2, "heard": 1})
-        self.assertEqual((figures["word_times"]["times"], figures["word_times"]["p95_s"]), (4, 0.1))
+        self.assertEqual((figures["word_times"]["times"], figures["word_times"]["p95_s"]), (4, 0.3))
+        self.assertEqual(figures["word_times"]["p95_inner_s"], 0.1)
         self.assertEqual(figures["short_clip_ms"], {"clips": 2, "median": 20.0})
         written = scores.table(figures | {"bytes": 4_200_000})
         self.assertIn("| held a sentences | 25.0 % word error, 1 exact | 2 |", written)

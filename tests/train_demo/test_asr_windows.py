@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "scripts/train_demo"))
 
 try:
     import numpy as np
-    from asr import features, heard, learn, noise, testsets, tokenizer
+    from asr import features, heard, learn, noise, telephone, tokenizer
     from asr.clips import Clips
     from asr.windows import Composer, Kind
 except ImportError:  # only scripts/train_demo/setup.sh brings what these need
@@ -138,9 +138,25 @@ class Parts(unittest.TestCase):
 
     def test_a_telephone_lets_the_middle_through(self):
         t = np.arange(16_000) / 16_000
-        loud = {f: np.sqrt(np.mean(testsets.telephone(0.3 * np.sin(2 * np.pi * f * t)) ** 2)) / (0.3 / np.sqrt(2)) for f in (60, 1000, 6000)}
+        loud = {f: np.sqrt(np.mean(telephone.samples_through(0.3 * np.sin(2 * np.pi * f * t)) ** 2)) / (0.3 / np.sqrt(2)) for f in (60, 1000, 6000)}
         self.assertGreater(loud[1000], 0.9)
         self.assertLess(max(loud[60], loud[6000]), 0.1)
+
+    def test_features_through_a_telephone_are_like_those_of_samples_through_one(self):
+        r = np.random.default_rng(5)
+        # As loud as speech, with a spectrum that falls as speech's does.
+        samples = noise.coloured(r, 32_000, slope=1.0)
+        samples *= 0.3 / np.abs(samples).max()
+        plain = features.raw_log_mel(samples)
+        after = features.raw_log_mel(telephone.samples_through(samples))[: len(plain)] - plain
+        made = [telephone.features_through(r, plain) - plain for _ in range(40)]
+        hz = features.CENTRES
+        for name, band in (("middle", (hz > 500) & (hz < 3200)), ("bass", hz < 100), ("treble", hz > 5000)):
+            ours = [np.median(one[:, band]) for one in made]
+            self.assertLess(min(ours) - 0.05, np.median(after[:, band]), name)
+            self.assertGreater(max(ours) + 0.05, np.median(after[:, band]), name)
+            self.assertLess(np.ptp(ours), 0.1 if name == "middle" else 9, name)
+        self.assertLess(np.median([one[:, hz > 5000] for one in made]), -2)
 
     def test_the_rate_rises_and_falls(self):
         plan = learn.Plan(10, 1, rate=1e-3)

@@ -105,6 +105,10 @@ class Runs(unittest.TestCase):
         with (self.path / "progress.jsonl").open("a") as file:
             file.write('{"kind": "step", "n"')
         self.assertEqual([line["n"] for line in self.run_folder.notes("step")], [1])
+        # And the next one is not glued to it.
+        self.run_folder.note("step", n=2)
+        self.run_folder.note("step", n=3)
+        self.assertEqual([line["n"] for line in self.run_folder.notes("step")], [1, 2, 3])
 
     def test_values_are_saved_whole(self):
         self.run_folder.save("weights.pkl", {"a": 1})

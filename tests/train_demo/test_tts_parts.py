@@ -4,6 +4,7 @@ runs it with that."""
 import importlib.util
 import pathlib
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -14,7 +15,7 @@ if any(importlib.util.find_spec(it) is None for it in ("numpy", "scipy", "jax"))
 
 import numpy as np  # noqa: E402 - only where it is installed
 
-from tts import batches, language_model as lm, measures, tokens  # noqa: E402
+from tts import batches, language_model as lm, measures, network, tokens  # noqa: E402
 from tts.spoken_sentences import Sentence  # noqa: E402
 from tts.teacher import Phone, Spoken  # noqa: E402
 
@@ -92,6 +93,29 @@ class Alignment(unittest.TestCase):
         first = lm.FIRST_AT - 1 + 12 + 2
         self.assertEqual(batch["order"][0, queries[1:]].tolist(), list(range(first, first + 6)))
         self.assertEqual(int(batch["valid"].sum()), lm.FIRST_AT - 1 + n_text + 2 + 6)
+
+
+class Checkpoints(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "state.npz"
+        self.begun = {"layer": {"w": np.zeros((2, 2))}}, (np.zeros(3), {"count": np.array(0)})
+
+    def test_a_training_goes_on_from_what_was_kept(self):
+        first = network.Checkpoint.read(self.path, *self.begun)
+        self.assertEqual((first.steps, first.minutes), (0, 0.0))
+        network.Checkpoint({"layer": {"w": np.eye(2)}}, (np.arange(3.0), {"count": np.array(7)}), 9, 1.5).write(self.path)
+        again = network.Checkpoint.read(self.path, *self.begun)
+        self.assertEqual((again.steps, again.minutes, int(again.state[1]["count"])), (9, 1.5, 7))
+        np.testing.assert_array_equal(again.params["layer"]["w"], np.eye(2))
+        np.testing.assert_array_equal(again.state[0], np.arange(3.0))
+
+    def test_weights_that_are_no_numbers_are_not_kept(self):
+        network.Checkpoint(*self.begun, 1, 1.0).write(self.path)
+        with self.assertRaises(FloatingPointError):
+            network.Checkpoint({"layer": {"w": np.full((2, 2), np.nan)}}, self.begun[1], 2, 2.0).write(self.path)
+        self.assertEqual(network.Checkpoint.read(self.path, *self.begun).steps, 1)
 
 
 class Measures(unittest.TestCase):

@@ -7,6 +7,8 @@ clip). Half a shard is never left behind: the JSON file is written last.
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import pathlib
 import random
 from collections.abc import Iterator
@@ -129,7 +131,10 @@ def make_demo_shard(folder: pathlib.Path, number: int, seed: int, n: int) -> flo
 def _write_shard(folder: pathlib.Path, number: int, made: list[tuple[np.ndarray, dict[str, Any]]]) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     log_mels = np.concatenate([log_mel for log_mel, _ in made])
-    np.save(folder / f"features_{number:03d}.npy", log_mels)
+    path = folder / f"features_{number:03d}.npy"
+    part = folder / f".{path.stem}.{os.getpid()}.npy"
+    np.save(part, log_mels)
+    part.replace(path)
     write_whole(folder / f"clips_{number:03d}.json", json.dumps([entry for _, entry in made]).encode())
     return len(log_mels) / features.FRAMES_PER_SECOND / 3600
 
@@ -137,7 +142,8 @@ def _write_shard(folder: pathlib.Path, number: int, made: list[tuple[np.ndarray,
 def make(folder: pathlib.Path, shards: int, seed: int, processes: int, clips_per_shard: int = CLIPS_PER_SHARD) -> Iterator[tuple[int, float]]:
     """Makes the shards that are missing, and yields each one's number and hours as it is done."""
     missing = [number for number in range(shards) if not (folder / f"clips_{number:03d}.json").exists()]
-    with ProcessPoolExecutor(processes) as pool:
+    # Not forked: JAX has threads by then, and a child that outlived this process would hold the folder's lock.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(make_shard, folder, number, seed, clips_per_shard): number for number in missing}
         for future in as_completed(futures):
             yield futures[future], future.result()

@@ -1,8 +1,8 @@
 """The training loop: goes on where it ended, and tells how it does.
 
 The state is kept in `training.pkl` (weights, their running average, the optimiser's moments, what tokens are made of, steps and minutes).
-How strongly windows are changed and how long they are follows the share of the time that is gone; each batch hangs only on the seed and
-the number of its step.
+How strongly windows are changed and how long they are follows the share of the time that is gone; beside it each batch hangs only on the seed
+and the number of its step.
 """
 
 from __future__ import annotations
@@ -125,6 +125,13 @@ class Given:
         return Given(*model_folder.read(folder), words, None)
 
 
+def shape_of(folder: pathlib.Path) -> model.Shape:
+    """The shape of the model that `Given.of` would read."""
+    if (folder / STATE).exists():
+        return model.Shape(**RunFolder(folder).load(STATE)["shape"])
+    return model_folder.read(folder)[1]
+
+
 def start(plan: Plan, shape: model.Shape, clips: Clips, words: Tokenizer, given: Given | None) -> dict[str, Any]:
     """The state before the first step. Another vocabulary is taken over token by token."""
     table = pieces.rows(clips, words, shape.first_timestamp)
@@ -160,8 +167,11 @@ def train(run: RunFolder, plan: Plan, shape: model.Shape, given: Given | None = 
     print(f"{sum(w.size for w in jax.tree.leaves(weights)) / 1e6:.2f} million weights, {len(clips)} clips, from step {n}", flush=True)
 
     def save() -> None:
-        kept = {"weights": weights, "average": average, "optimiser": moments}
-        kept = jax.tree.map(np.asarray, kept) | {"step": n, "minutes": clock.spent}
+        kept = jax.tree.map(np.asarray, {"weights": weights, "average": average, "optimiser": moments})
+        # Never over weights that are still good.
+        if not all(np.isfinite(it).all() for it in jax.tree.leaves(kept["weights"])):
+            raise FloatingPointError(f"the weights are no numbers any more at step {n}: begin another run --from this one, with a smaller --rate")
+        kept |= {"step": n, "minutes": clock.spent}
         run.save(STATE, kept | {"shape": shape.as_json(), "phone_names": clips.phone_names, "pieces": table})
 
     recent: list[dict[str, jax.Array]] = []
@@ -176,8 +186,6 @@ def train(run: RunFolder, plan: Plan, shape: model.Shape, given: Given | None = 
         n += 1
         if n % plan.tell_every == 0:
             means = {name: round(float(np.mean([one[name] for one in recent])), 4) for name in measured}
-            if not np.isfinite(means["loss"]):
-                raise FloatingPointError(f"the loss is {means['loss']} at step {n}: a smaller --rate may help")
             run.note("step", n=n, minutes=round(clock.spent, 2), **means)
             print(f"  step {n}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()) + f"; {clock.left()}", flush=True)
             recent = []

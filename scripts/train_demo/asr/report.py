@@ -122,12 +122,12 @@ Made by `scripts/train_demo/asr/train.sh` from nothing: no downloaded weights, c
   spelled letters and invented words.
 - *Speech*: espeak-ng (formant synthesis, its program is GPL-3 or later), flite's `kal16`, `awb`, `rms` and `slt` and festival's `kal_diphone` (free
   software in the manner of BSD and MIT), and the built-in voice of the synthesiser. `scripts/train_demo/README.md` has the licences of each.
-- Settings: {", ".join(f"`{name}` {value}" for name, value in settings.items() if name != "shape")}.
+- Settings: {", ".join(f"`{name}` {value}" for name, value in settings.items() if name not in ("shape", "from"))}.
 
 ## What it can do
 
 Sentences of these tests were never trained on; of the groups `held` and `telephone` neither were the voices: three variants of espeak-ng, festival's
-`ked_diphone` and `cmu_us_slt_arctic_hts`. All of it is synthetic speech. It was never tried on many people, and it does not understand people well.
+`ked_diphone` and `cmu_us_slt_arctic_hts` (an engine of its own, but its speaker is that of flite's `slt`, which was learned from). All of it is synthetic speech. It was never tried on many people, and it does not understand people well.
 
 {table(figures)}
 

@@ -30,12 +30,16 @@ def sum_up(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures from entries that have `found`; only of what there is."""
     groups: dict[str, ErrorRate] = defaultdict(ErrorRate)
     times: list[float] = []
+    inner: list[float] = []
     for entry in entries:
         found: Heard = entry["found"]
         if entry["group"] != "nothing":
             errors = groups[entry["group"]].add(entry["text"], found.text)
             if entry["words"] is not None and errors == 0 and len(found.words) == len(entry["words"]):
-                times += [abs(a - b) for ours, theirs in zip(found.words, entry["words"]) for a, b in zip(ours, theirs)]
+                off = [abs(a - b) for ours, theirs in zip(found.words, entry["words"]) for a, b in zip(ours, theirs)]
+                times += off
+                # The first word's start hangs on the algorithm, not on the model: the path of its alignment begins where the window does.
+                inner += off[1:]
     nothing = [entry for entry in entries if entry["group"] == "nothing"]
     pairs = [entry for entry in entries if entry["group"] == "pairs"]
     short = [entry["found"].seconds for entry in entries if entry["group"].startswith("held_") and entry["seconds"] <= SHORT_CLIP_S]
@@ -47,6 +51,7 @@ def sum_up(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if times:
         figures["word_times"] = {
             "times": len(times), "median_s": round(percentile(times, 0.5), 4), "p95_s": round(percentile(times, 0.95), 4),
+            "p95_inner_s": round(percentile(inner, 0.95), 4),
         }  # fmt: skip
     if short:
         figures["short_clip_ms"] = {"clips": len(short), "median": round(1000 * percentile(short, 0.5), 1)}
@@ -104,7 +109,7 @@ def table(figures: dict[str, Any]) -> str:
         lines.append(f"| {name} | {figures[name]['understood']} understood | {figures[name]['clips']} |")
     if "word_times" in figures:
         times = figures["word_times"]
-        lines.append(f"| word times | median {times['median_s']:.3f} s, 95 % within {times['p95_s']:.3f} s | {times['times']} times |")
+        lines.append(f"| word times | median {times['median_s']:.3f} s, 95 % within {times['p95_s']:.3f} s ({times['p95_inner_s']:.3f} s but for the first start) | {times['times']} times |")
     if "short_clip_ms" in figures:
         lines.append(f"| a clip of up to {SHORT_CLIP_S:.0f} s, one core | {figures['short_clip_ms']['median']} ms | {figures['short_clip_ms']['clips']} |")
     if "words" in figures:

@@ -16,11 +16,14 @@ SMALL_CLIPS, SMALL_TESTS, SMALL_TEXTS = 120, 0.05, 8000
 # The development set is heard again and again: a part of a whole one.
 DEVELOPMENT_SIZE = 0.5
 DEMO_SHARD = 900
+# The same tests for every run, so that runs can be compared.
+TESTS_SEED = 1
 
 
 def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
-    if settings["from"]:
-        settings["shape"] = learn.Given.of(pathlib.Path(settings["from"])).shape.as_json()
+    if not (run / "shape.json").exists():
+        run.write_json("shape.json", begun_with(settings).as_json())
+    settings |= {"shape": run.read_json("shape.json")}
     make_tokenizer(run, settings)
     make_corpus(run, settings, processes)
     make_tests(run, settings)
@@ -32,6 +35,14 @@ def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
         if todo:
             measure(run, settings)
     print((run / "report.md").read_text().split("## Everything")[0], f"The model is in {run / 'model'}, the report in {run / 'report.md'}.")
+
+
+def begun_with(settings: dict[str, Any]) -> Shape:
+    """The model's shape: as it is asked for, or that of the weights to go on from."""
+    if settings["from"]:
+        return learn.shape_of(pathlib.Path(settings["from"]))
+    encoder, decoder = settings["layers"]
+    return Shape(width=settings["width"], encoder_layers=encoder, decoder_layers=decoder)
 
 
 def make_tokenizer(run: RunFolder, settings: dict[str, Any]) -> None:
@@ -62,7 +73,7 @@ def make_tests(run: RunFolder, settings: dict[str, Any]) -> None:
             return
         size = SMALL_TESTS if settings["small"] else 1.0
         for split, share in (("development", DEVELOPMENT_SIZE), ("test", 1.0)):
-            entries = testsets.make(run / split, split, settings["seed"], size * share)
+            entries = testsets.make(run / split, split, TESTS_SEED, size * share)
             print(f"  {split}: {len(entries)} clips, {sum(entry['seconds'] for entry in entries) / 60:.1f} minutes", flush=True)
 
 
@@ -70,8 +81,10 @@ def train(run: RunFolder, settings: dict[str, Any]) -> None:
     with run.stage("training") as todo:
         if not todo:
             return
-        given = learn.Given.of(pathlib.Path(settings["from"])) if settings["from"] else None
-        plan = learn.Plan(settings["minutes"], settings["seed"], settings["rate"], batch=settings["batch"], warm_start=given is not None)
+        source = pathlib.Path(settings["from"]) if settings["from"] else None
+        # Needed only once: a run that goes on has its own weights.
+        given = learn.Given.of(source) if source and not (run / learn.STATE).exists() else None
+        plan = learn.Plan(settings["minutes"], settings["seed"], settings["rate"], batch=settings["batch"], warm_start=source is not None)
         if settings["small"]:
             plan = dataclasses.replace(plan, sizes=learn.SIZES[:2], checks=2, fewest_steps=150, tell_every=25, save_every_s=5)
         shape = Shape(**settings["shape"])
@@ -94,9 +107,8 @@ def measure(run: RunFolder, settings: dict[str, Any]) -> None:
     figures = evaluate.evaluate(run / "model", run / "test", quick=settings["small"])
     figures["vocabulary"] = len(lexicon.vocabulary())
     run.write_json("report.json", {"settings": settings, **figures})
-    whole = settings | {"shape": Shape(**settings["shape"]).as_json()}
-    write_whole(run / "report.md", report.report(run, figures, whole).encode())
-    write_whole(run / "model/README.md", report.model_card(figures, whole).encode())
+    write_whole(run / "report.md", report.report(run, figures, settings).encode())
+    write_whole(run / "model/README.md", report.model_card(figures, settings).encode())
     pictures.progress(run)
     pictures.error_rates(run, figures)
     weights, shape = export.weights_of(run / learn.STATE)

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from scipy.signal import butter, resample_poly, sosfilt
 
-from asr import demo_voice, lexicon, noise, sentences, voices
+from asr import demo_voice, lexicon, noise, sentences, telephone, voices
 from asr.sentences import Sentence, Word
 from shared import festival, numbers
 from shared.runs import chance, write_whole
@@ -94,8 +93,7 @@ class Maker:
         seen = [r.choice(voices.ACCENTS) + r.choice(voices.VARIANTS) for _ in range(12)]
         return {
             "held_espeak": [(name, self.espeak(name)) for name in voices.HELD_OUT_ESPEAK],
-            "held_ked": [("ked_diphone", self.festival("ked_diphone"))],
-            "held_slt_hts": [("cmu_us_slt_arctic_hts", self.festival("cmu_us_slt_arctic_hts"))],
+            **{f"held_{group}": [(name, self.festival(name))] for group, name in voices.HELD_OUT_FESTIVAL.items()},
             "seen_espeak": [(name, self.espeak(name)) for name in seen],
             "seen_flite": [(name, self.flite(name)) for name in ("kal16", "awb", "rms", "slt")],
         }
@@ -127,7 +125,7 @@ class Maker:
 
     def telephone(self, cases: list[Case]) -> Iterator[Case]:
         for case in cases:
-            yield Case(case.group.replace("held", "telephone"), case.voice, case.text, telephone(case.samples))
+            yield Case(case.group.replace("held", "telephone"), case.voice, case.text, telephone.samples_through(case.samples))
 
     def pairs(self) -> Iterator[Case]:
         """Two sentences of one speaker with a pause of 1.2 to 4 s."""
@@ -199,16 +197,6 @@ class Maker:
 
 def _level(samples: np.ndarray) -> np.ndarray:
     return samples / (np.abs(samples).max() + 1e-6) * 0.5
-
-
-def telephone(samples: np.ndarray) -> np.ndarray:
-    """8 kHz, no bass, and 8-bit mu-law as G.711 has it."""
-    narrow = resample_poly(sosfilt(butter(4, 250, "highpass", fs=RATE, output="sos"), samples), 1, 2)
-    narrow = np.clip(narrow, -1, 1)
-    curve = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
-    steps = np.round(curve * 127) / 127
-    decoded = np.sign(steps) * (256 ** np.abs(steps) - 1) / 255
-    return resample_poly(decoded, 2, 1)
 
 
 def make(folder: pathlib.Path, split: str, seed: int, size: float = 1.0) -> list[dict[str, Any]]:

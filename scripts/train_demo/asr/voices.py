@@ -32,7 +32,7 @@ VARIANTS = [""] * 4 + [
 HELD_OUT_ESPEAK = ["en-us+Michael", "gmw/en+Alicia", "en-us+f5"]
 DEVELOPMENT_ESPEAK = ["en-us+caleb", "gmw/en+gustave", "en-us+steph2"]
 FESTIVAL = "kal_diphone"
-HELD_OUT_FESTIVAL = ["ked_diphone", "cmu_us_slt_arctic_hts"]
+HELD_OUT_FESTIVAL = {"ked": "ked_diphone", "slt_hts": "cmu_us_slt_arctic_hts"}
 HELD_OUT_REFERENCE = "higher"
 
 

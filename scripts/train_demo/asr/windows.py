@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asr import features, noise
+from asr import features, noise, telephone
 from asr.clips import UNKNOWN, Clip, Clips
 from asr.tokenizer import Special
 
@@ -113,9 +113,9 @@ class Composer:
     def _warped(self, r: np.random.Generator, clip: Clip, strength: float, longest: float) -> tuple[np.ndarray, np.ndarray, float]:
         """Another length of the vocal tract (along frequency) and another tempo (along time)."""
         log_mel, phones, stretch = clip.log_mel(), clip.phones, 1.0
-        if r.random() < 0.5 * strength:
-            log_mel = _between(log_mel.T, np.clip(np.arange(features.MELS) * r.uniform(0.92, 1.08), 0, features.MELS - 1)).T
-        if r.random() < 0.4 * strength:
+        if r.random() < 1.4 * strength:
+            log_mel = _between(log_mel.T, np.clip(np.arange(features.MELS) * r.uniform(0.88, 1.13), 0, features.MELS - 1)).T
+        if r.random() < 0.6 * strength:
             stretch = min(r.uniform(0.82, 1.2), longest)
             at = np.minimum(np.arange(int(len(log_mel) * stretch)) / stretch, len(log_mel) - 1)
             log_mel, phones = _between(log_mel, at), phones[at.astype(int)]
@@ -137,13 +137,11 @@ class Composer:
                 self._babble(r, sound)
         log_mel = np.log10(np.maximum(sound.power, features.FLOOR))
         bands = np.arange(features.MELS) / features.MELS
-        if r.random() < 0.6 * strength:
+        if r.random() < strength:
             log_mel = log_mel + r.uniform(-0.8, 0.8) * (bands - 0.5)
             log_mel = log_mel + r.uniform(-0.25, 0.25) * np.cos(bands * np.pi * r.integers(1, 6) + r.uniform(0, 6))
-        if r.random() < 0.7 * strength:
-            # A telephone's band.
-            log_mel[:, features.CENTRES > r.uniform(3400, 3900)] = np.log10(features.FLOOR)
-            log_mel[:, features.CENTRES < 250] -= r.uniform(0.5, 2.5)
+        if r.random() < 0.6 * strength:
+            log_mel = telephone.features_through(r, log_mel)
         log_mel = np.maximum(log_mel + r.uniform(-1.5, 0.8) * strength, np.log10(features.FLOOR))[:length]
         if not silent:
             if r.random() < 0.25 * strength:

@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import pickle
 import random
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -61,6 +63,16 @@ class RunFolder:
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[RunFolder]:
+        """Keeps other processes out of the folder meanwhile: two trainings would overwrite each other."""
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sys.exit(f"error: another process is at work in {self.path}")
+            yield self
+
     # --- stages ---
 
     def done(self, stage: str) -> bool:
@@ -90,8 +102,11 @@ class RunFolder:
     def note(self, kind: str, **values: Any) -> None:
         """Appends one line to progress.jsonl, with the wall-clock time and the seconds since this process began."""
         line = {"kind": kind, "at": round(time.time(), 1), "since_start": round(time.monotonic() - self.began, 1), **values}
-        with (self.path / "progress.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        with (self.path / "progress.jsonl").open("ab+") as file:
+            # After a line that a crash cut comes a new one.
+            file.seek(max(0, file.tell() - 1))
+            cut = file.read(1) not in (b"", b"\n")
+            file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")
 
     def notes(self, kind: str) -> list[dict[str, Any]]:
         """The lines of one kind, in the order in which they were written."""

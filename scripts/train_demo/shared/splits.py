@@ -14,7 +14,7 @@ def split_of(written: str) -> str:
     """`train`, `development` or `test`."""
     if len(written.split()) < SHORTEST_HELD_OUT:
         return "train"
-    # However the sentence ends, and whether its times are written 7.30 or 7:30, it is one sentence.
+    # Whether its times are written 7.30 or 7:30, it is one sentence. (With another mark at its end it is another one.)
     plain = re.sub(r"(\d)\.(\d)", r"\1:\2", written.lower())
     digit = hashlib.md5(plain.encode(), usedforsecurity=False).digest()[0]
     return "test" if digit < 9 else "development" if digit < 13 else "train"

@@ -11,6 +11,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from shared.errors import ErrorRate
+from shared.runs import write_whole
 from tts import measures, references, teacher, texts, tokens
 from tts.voice import Voice
 
@@ -63,7 +64,7 @@ def most_tokens(text: str) -> int:
 
 def plain(text: str) -> str:
     """As PocketSphinx writes: small letters of a spelled word stand apart, and there is no hyphen."""
-    return text.replace("-", " ").replace(".", " ").replace("'s ", "'s ")
+    return text.replace("-", " ").replace(".", " ")
 
 
 class Evaluation:
@@ -103,7 +104,7 @@ class Evaluation:
             errors = ours.add(plain(text), plain(heard))
             if text not in self.teacher_heard:
                 self.teacher_heard[text] = self.listener.hear(spoken.samples / 32768.0, teacher.RATE)
-                self.cache.write_text(json.dumps(self.teacher_heard, indent=1))
+                write_whole(self.cache, json.dumps(self.teacher_heard, indent=1).encode())
             theirs.add(plain(text), plain(self.teacher_heard[text]))
             worst.append((errors, text, heard))
         worst = sorted(worst, reverse=True)[:5]

@@ -1,6 +1,7 @@
 """Trains the decoder and the classifier, for so many minutes; the decoder goes on where it was broken off."""
 
 import pathlib
+import time
 from collections.abc import Iterator
 
 import jax
@@ -17,7 +18,8 @@ N_ROWS, N_TOKENS = 16, 64
 PEAK, N_WARM = 2.5e-3, 100
 # How often each voice is taken: kal16 sounds like no person, and a reference may not either.
 SHARES = {"slt": 0.25, "rms": 0.3, "awb": 0.25, "kal16": 0.2}
-NOTE_EVERY, SAVE_EVERY = 100, 1000
+# Steps between notes, and seconds between checkpoints.
+NOTE_EVERY, SAVE_EVERY = 100, 60
 N_CLASSIFIER_SENTENCES = 120
 
 
@@ -111,12 +113,12 @@ def batches(voices: dict[str, dict], random: np.random.Generator) -> Iterator[di
 def learn(run: RunFolder, minutes: float, seed: int, start: pathlib.Path | None = None) -> None:
     """Writes `decoder.npz`."""
     inventory = tokens.Inventory.load(run / "inventory.npz")
-    path = run / "decoder.npz"
-    begin = path if path.exists() else start
-    params = network.load(begin) if begin else decoder.initial(jax.random.PRNGKey(seed))
-    params = jax.tree_util.tree_map(jnp.asarray, params)
+    path, state_path = run / "decoder.npz", run / "decoder_state.npz"
+    params = network.load(start) if start else decoder.initial(jax.random.PRNGKey(seed))
     optimise = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1.0, weight_decay=1e-3))
-    state = optimise.init(params)
+    checkpoint = network.Checkpoint.read(state_path, params, optimise.init(params))
+    params, state, steps = checkpoint.params, checkpoint.state, checkpoint.steps
+    print(f"{network.size(params):,} weights, step {steps}", flush=True)
 
     @jax.jit
     def step(params, state, rate, batch):
@@ -124,21 +126,27 @@ def learn(run: RunFolder, minutes: float, seed: int, start: pathlib.Path | None 
         update, state = optimise.update(gradient, state, params)
         return optax.apply_updates(params, jax.tree_util.tree_map(lambda it: it * rate, update)), state, measures
 
-    spent = max((it["minutes"] for it in run.notes("decoder")), default=0.0)
-    clock = Clock(minutes, min(spent, minutes))
-    mean, weight, steps = np.zeros(len(decoder.MEASURES)), 0.0, 0
-    made = batches(read_voices(run, inventory), np.random.default_rng([seed, int(spent * 60)]))
+    clock = Clock(minutes, checkpoint.minutes)
+    mean, weight = np.zeros(len(decoder.MEASURES)), 0.0
+    made = batches(read_voices(run, inventory), np.random.default_rng([seed, steps]))
+    saved = time.monotonic()
+
+    def save() -> None:
+        network.Checkpoint(params, state, steps, clock.spent).write(state_path)
+        network.save(path, params)
+
     while not clock.over:
         rate = PEAK * min(1, (steps + 1) / N_WARM) * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * clock.share)))
         params, state, measures = step(params, state, rate, next(made))
         mean, weight, steps = mean * 0.97 + np.asarray(measures) * 0.03, weight * 0.97 + 0.03, steps + 1
-        if steps % SAVE_EVERY == 0:
-            network.save(path, params)
         if steps % NOTE_EVERY == 0:
             found = dict(zip(decoder.MEASURES, (mean / weight).round(4).tolist()))
             run.note("decoder", steps=steps, minutes=round(clock.spent, 2), **found)
             print(f"step {steps}, {clock.left()}: {found}", flush=True)
-    network.save(path, params)
+        if time.monotonic() - saved > SAVE_EVERY:
+            save()
+            saved = time.monotonic()
+    save()
 
 
 def learn_classifier(run: RunFolder, n_steps: int, seed: int) -> None:

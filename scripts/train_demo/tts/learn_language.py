@@ -39,16 +39,9 @@ def learn(
     held_out = batches.read(run / "speech", "development", inventory)
     path, state_path = run / "language_model.npz", run / "language_state.npz"
     params = network.load(start) if start else lm.initial(jax.random.PRNGKey(seed))
-    steps, spent = 0, 0.0
     optimise = optimiser()
-    state = optimise.init(params)
-    if state_path.exists():
-        kept = network.load(state_path)
-        params, steps, spent = kept["params"], int(kept["steps"]), float(kept["spent"])
-        state = jax.tree_util.tree_unflatten(
-            jax.tree_util.tree_structure(state), [kept["state"][str(n)] for n in range(len(kept["state"]))]
-        )
-    params, state = jax.tree_util.tree_map(jnp.asarray, (params, state))
+    checkpoint = network.Checkpoint.read(state_path, params, optimise.init(params))
+    params, state, steps = checkpoint.params, checkpoint.state, checkpoint.steps
     print(f"{network.size(params):,} weights, step {steps}", flush=True)
 
     @jax.jit
@@ -62,15 +55,14 @@ def learn(
     judged = [batches.make(held_out, voices, fixed, bucket, noise=False) for bucket in buckets[:3]] if held_out else []
     random = np.random.default_rng([seed, steps])
     shares = np.array([it.share for it in buckets])
-    clock = Clock(minutes, spent)
+    clock = Clock(minutes, checkpoint.minutes)
     sentences: list = []
     mean, weight = np.zeros(len(lm.MEASURES)), 0.0
     saved = read = -np.inf
 
     def save() -> None:
+        network.Checkpoint(params, state, steps, clock.spent).write(state_path)
         network.save(path, params)
-        leaves = {str(n): it for n, it in enumerate(jax.tree_util.tree_leaves(state))}
-        network.save(state_path, {"params": params, "state": leaves, "steps": np.array(steps), "spent": np.array(clock.spent)})
 
     while not clock.over:
         if time.monotonic() - read > READ_EVERY:

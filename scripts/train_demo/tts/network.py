@@ -1,7 +1,9 @@
 """The few layers that the networks are made of, as functions over trees of arrays; and files of such trees."""
 
+import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,3 +56,31 @@ def load(path: pathlib.Path) -> dict:
                 at = at.setdefault(branch, {})
             at[leaf] = file[name]
     return tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a training goes on from: weights, the optimiser's state, how many steps were made, and in how many minutes."""
+
+    params: dict
+    state: Any
+    steps: int = 0
+    minutes: float = 0.0
+
+    @staticmethod
+    def read(path: pathlib.Path, params: dict, state: Any) -> "Checkpoint":
+        """That of the file, or where there is none one that begins with what is given."""
+        steps, minutes = 0, 0.0
+        if path.exists():
+            kept = load(path)
+            params, steps, minutes = kept["params"], int(kept["steps"]), float(kept["minutes"])
+            state = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(state), [kept["state"][str(n)] for n in range(len(kept["state"]))])
+        params, state = jax.tree_util.tree_map(jnp.asarray, (params, state))
+        return Checkpoint(params, state, steps, minutes)
+
+    def write(self, path: pathlib.Path) -> None:
+        """Weights that are no numbers any more are never written over good ones."""
+        if not all(np.isfinite(it).all() for it in jax.tree_util.tree_leaves(self.params)):
+            raise FloatingPointError(f"the weights are no numbers any more at step {self.steps}")
+        leaves = {str(n): it for n, it in enumerate(jax.tree_util.tree_leaves(self.state))}
+        save(path, {"params": self.params, "state": leaves, "steps": np.array(self.steps), "minutes": np.array(self.minutes)})

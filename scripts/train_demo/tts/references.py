@@ -74,7 +74,7 @@ def signature(samples: np.ndarray) -> np.ndarray:
 
 
 def pitch_bias(voice: Voice) -> float:
-    """What the output is below its reference in log Hz, over voices of development and those of the teacher."""
+    """What the output is below its reference in log Hz, over the teacher's voices and as many of development."""
     heard = [taught(it) for it in teacher.VOICES] + [stranger(*it) for it in DEVELOPMENT.values()]
     off = []
     for samples in map(prepared, heard):
