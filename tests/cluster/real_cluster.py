@@ -123,6 +123,14 @@ class Cluster:
         finally:
             connection.close()
 
+    def wait_for_sessions(self, port, wanted):
+        """Until an instance has noticed who has left."""
+        until = time.monotonic() + 20
+        while json.loads(self.ask("/health", port=port)[2])["connections"] != wanted:
+            if until < time.monotonic():
+                raise AssertionError(f"the instance at {port} has not {wanted} sessions after 20 s")
+            time.sleep(0.05)
+
     def say(self, text, **more):
         """What a synthesiser answers."""
         body = json.dumps({"text": text, **more})

@@ -80,8 +80,7 @@ class Running(unittest.TestCase):
             it.close()
             it.to_the_end()
         os.kill(self.cluster.pid(name), signal.SIGKILL)
-        time.sleep(0.3)
-        self.assertEqual(self.cluster.table()[name]["state"], "ended")
+        self.wait_for(name, state="ended")
         self.assertEqual(self.cluster.script("status.sh", check=False).returncode, 1)
         self.assertEqual(self.cluster.transcribe()[0], 200, "the others serve")
         # What is left of it, its file, does not keep a new one from starting.

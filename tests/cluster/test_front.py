@@ -106,13 +106,14 @@ class Front(unittest.TestCase):
             times.append(time.monotonic() - began)
             self.assertEqual((status, json.loads(body)["error"]["code"]), (503, "AT_CAPACITY"))
             self.assertGreaterEqual(int(headers["Retry-After"]), 1)
-        self.assertLess(sorted(times)[5], 0.05, times)
+        # The fastest: the others tell what else the machine has to do.
+        self.assertLess(min(times), 0.05, times)
         with self.assertRaisesRegex(Problem, "503"):
             self.cluster.listen()
         # One place is free again: it is found, on whichever instance it is, also for a file.
         sessions[0].close()
         sessions[0].to_the_end()
-        time.sleep(0.2)
+        self.cluster.wait_for_sessions(first, 1)
         status, _, body = self.cluster.transcribe()
         self.assertEqual((status, json.loads(body)["text"]), (200, SPOKEN))
         sessions[0] = self.cluster.listen()

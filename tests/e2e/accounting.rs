@@ -155,8 +155,8 @@ fn a_slow_engine_slows_the_socket_and_loses_nothing() {
         raw.stream.max_buffer_ms = 25_000;
         raw.server.max_frame_bytes = 200_000;
         // Much shorter than the session is held back: being slow is not the client's fault.
-        raw.server.ping_interval_ms = 150;
-        raw.server.idle_timeout_ms = 400;
+        raw.server.ping_interval_ms = 800;
+        raw.server.idle_timeout_ms = 1_600;
     });
     run(async {
         let sessions = (0..4_u64).map(|seed| {

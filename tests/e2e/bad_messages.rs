@@ -453,10 +453,10 @@ fn who_connects_and_says_nothing_is_sent_away_and_keepalive_helps() {
         raw.server.idle_timeout_ms = 4_000;
     });
     run(async {
+        let began = Instant::now();
         let mut silent = Client::connect(&asr, "").await;
         let mut polite = Client::connect(&asr, "").await;
         let waiting = async {
-            let began = Instant::now();
             while silent.next().await.is_some() {}
             (began.elapsed(), silent)
         };
@@ -493,7 +493,7 @@ fn who_connects_and_says_nothing_is_sent_away_and_keepalive_helps() {
 
 #[test]
 fn a_head_that_trickles_in_is_not_waited_for() {
-    let asr = small(|raw| raw.server.header_timeout_ms = 600);
+    let asr = small(|raw| raw.server.header_timeout_ms = 1_500);
     run(async {
         let mut stream = TcpStream::connect(asr.address).await.unwrap();
         let began = Instant::now();
@@ -508,7 +508,8 @@ fn a_head_that_trickles_in_is_not_waited_for() {
         }
         let waited = began.elapsed();
         assert!(
-            (Duration::from_millis(400)..Duration::from_secs(20)).contains(&waited),
+            // The HTTP server's clock ticks twice a second.
+            (Duration::from_millis(900)..Duration::from_secs(20)).contains(&waited),
             "{waited:?}"
         );
         // And it holds no place.

@@ -15,6 +15,7 @@ from nginx_front import ROOT
 
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self):
+        self.server.n_asked += 1
         self.server.may_answer.wait(20)
         self.send_response(200)
         self.send_header("Content-Length", "0")
@@ -35,11 +36,12 @@ class Watch(unittest.TestCase):
 
     def nginx(self, code):
         path = self.folder / "nginx"
-        path.write_text(f"#!/bin/sh\nsleep 0.3\nexit {code}\n")
+        path.write_text(f"#!/bin/sh\necho called >>{self.folder}/called\nsleep 0.3\nexit {code}\n")
         path.chmod(0o755)
 
     def instance(self):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        server.n_asked = 0
         server.may_answer = threading.Event()
         server.may_answer.set()
         server.daemon_threads = True
@@ -55,6 +57,12 @@ class Watch(unittest.TestCase):
         self.addCleanup(watching.wait)
         self.addCleanup(watching.kill)
         return watching
+
+    def wait_until(self, what, look):
+        end = time.monotonic() + 30
+        while not look():
+            self.assertLess(time.monotonic(), end, f"not {what} within 30 s")
+            time.sleep(0.05)
 
     def until(self, *states):
         end = time.monotonic() + 30
@@ -76,14 +84,14 @@ class Watch(unittest.TestCase):
     def test_what_somebody_else_took_out_stays_out(self):
         self.list.write_text(self.list.read_text().replace("up", "down", 1))
         self.watch()
-        time.sleep(1.5)
+        self.wait_until("looked after", lambda: 5 <= self.instances[1].n_asked)
         self.until("down", "up")
 
     def test_where_nginx_does_not_take_it_the_list_tells_no_lies(self):
         self.nginx(1)
         self.watch()
         self.instances[0].may_answer.clear()
-        time.sleep(4)
+        self.wait_until("told", (self.folder / "called").exists)
         self.until("up", "up")
 
 

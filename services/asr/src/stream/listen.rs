@@ -358,7 +358,7 @@ impl Listening {
         let margin = (deadline / 10).min(Duration::from_secs(2));
         let now = Instant::now();
         self.drain_until = Some(now + deadline.saturating_sub(margin));
-        self.drain_end = Some(now + deadline.saturating_sub(margin / 4));
+        self.drain_end = Some(now + deadline.saturating_sub(margin / 2));
         self.notice(socket, Notice::Draining { deadline }).await?;
         self.on(socket, Event::Draining).await
     }

@@ -77,8 +77,8 @@ fn a_config_after_the_head_of_an_opus_stream_is_refused_and_the_rest_is_heard() 
 #[test]
 fn who_has_asked_for_the_end_is_not_idle_while_the_last_text_is_made() {
     let server = Server::start(Script::default(), |raw| {
-        raw.server.ping_interval_ms = 400;
-        raw.server.idle_timeout_ms = 500;
+        raw.server.ping_interval_ms = 1_500;
+        raw.server.idle_timeout_ms = 3_000;
     });
     let mut client = Client::connect(&server, "partials=false&prompt=script%20wait%2012000");
     client.audio(&hum(1));

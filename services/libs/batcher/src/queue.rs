@@ -219,7 +219,12 @@ where
             let old_input = mem::replace(&mut turn.load.input, input);
             let old_ticket = turn.load.ticket.renew(reply);
             line.state.put_back(lane, turn);
+            // Who sleeps does so until a deadline that may be later than the new one.
+            let wakes = 0 < line.n_idle;
             drop(line);
+            if wakes {
+                self.changed.notify_one();
+            }
             drop((old_arrival, old_input));
             old_ticket.refuse(CallError::Replaced, &self.metrics);
             return Ok(answer);
@@ -317,8 +322,9 @@ where
 
     /// The next batch, which is empty if nobody waits. Tells those who waited in vain.
     pub(crate) fn take_batch(&self) -> Vec<Queued<K, I, R>> {
-        let now = Instant::now();
         let mut line = self.lock();
+        // Not before: who had to wait for the lock would judge deadlines by an old time.
+        let now = Instant::now();
         let Taken { lane, batch, dead } = line.state.take(now);
         if !batch.is_empty() || !dead.is_empty() {
             line.publish(&self.metrics);

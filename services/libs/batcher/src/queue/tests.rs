@@ -440,17 +440,20 @@ fn linger_while(
     n_returning: usize,
     job: Option<Job<Input>>,
 ) -> Option<Answered> {
+    let began = Instant::now();
     let there = Arc::clone(queue);
     let lingering = std::thread::Builder::new()
         .spawn(move || there.linger(n_returning, FOR_EVER))
         .unwrap();
     let answer = job.map(|job| {
         while queue.lock().n_idle == 0 {
+            assert!(began.elapsed() < FOR_EVER / 10, "it does not linger");
             std::thread::yield_now();
         }
         submit(queue, job).unwrap()
     });
     lingering.join().unwrap();
+    assert!(began.elapsed() < FOR_EVER / 2, "it lingered to the end");
     answer
 }
 

@@ -375,8 +375,17 @@ fn what_happens_is_counted() {
     let registry = prometheus::Registry::new();
     let families = crate::Families::register(&registry, "t").unwrap();
     let bench = start_with(&settings(3, 2), families.steps("m"), Health::Sound);
-    let mut first = bench.submit("a", "cc");
+    // The second is there before the first has made a step.
+    let begins = Arc::new(Gate::default());
+    let held = Request {
+        name: "a",
+        script: "w:cc",
+        gate: Arc::clone(&begins),
+    };
+    let mut first = bench.stepper.submit(Job::new(Lane::Urgent, held)).unwrap();
+    begins.wait_for(1);
     let _stalled = bench.submit("b", "ccc");
+    begins.open();
     bench.rest();
     let _third = bench.submit("c", "w");
     bench.gate.wait_for(1);

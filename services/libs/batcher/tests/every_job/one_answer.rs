@@ -157,6 +157,7 @@ proptest! {
     ) {
         let registry = Registry::new();
         let permits = Arc::new(Permits::default());
+        let _at_last = permits.unlimited_at_last();
         permits.change(|left| *left = Some(0));
         let calls = Arc::new(Mutex::new(Vec::new()));
         let build = {

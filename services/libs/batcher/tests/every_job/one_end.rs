@@ -176,6 +176,7 @@ proptest! {
     ) {
         let registry = Registry::new();
         let permits = Arc::new(Permits::default());
+        let _at_last = permits.unlimited_at_last();
         permits.change(|left| *left = Some(0));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let build = {

@@ -22,4 +22,17 @@ impl Permits {
         change(&mut self.left.lock().unwrap());
         self.more.notify_all();
     }
+
+    /// Permits without end when it is dropped: a case that has failed must not leave a worker waiting for one, for it is waited for.
+    pub(crate) fn unlimited_at_last(self: &Arc<Self>) -> AtLast {
+        AtLast(Arc::clone(self))
+    }
+}
+
+pub(crate) struct AtLast(Arc<Permits>);
+
+impl Drop for AtLast {
+    fn drop(&mut self) {
+        self.0.change(|left| *left = None);
+    }
 }

@@ -208,17 +208,26 @@ async fn one_sentence_may_be_stopped_and_the_others_are_whole() {
 /// Tokens stop coming, and what is here is decoded before the listener falls silent.
 #[tokio::test]
 async fn who_runs_out_gets_what_there_is_without_a_further_token() {
-    let bench = Bench::new();
-    bench.steps.allow(15);
-    let mut recital = bench.speaker.recite();
-    recital.say(sentence("40"), LISTENED).unwrap();
-    let (first, _) = chunk(&mut recital).await;
-    assert_eq!(first.samples.len(), 4 * TOKEN - 480);
-    let second = tokio::time::timeout(Duration::from_secs(10), chunk(&mut recital));
-    let (second, late) = second.await.unwrap();
-    assert!((5..=15 - 3).contains(&second.n_tokens), "{second:?}");
-    // Generous, for a machine that is busy with other tests.
-    assert!(late < Duration::from_secs(5), "{late:?}");
+    for _ in 0..20 {
+        let bench = Bench::new();
+        bench.steps.allow(15);
+        let mut recital = bench.speaker.recite();
+        recital.say(sentence("40"), LISTENED).unwrap();
+        let asked = std::time::Instant::now();
+        let (first, _) = chunk(&mut recital).await;
+        assert_eq!(first.samples.len(), 4 * TOKEN - 480);
+        if Duration::from_millis(100) < asked.elapsed() {
+            // To a decoder that seems so slow, more tokens than these are too few to begin with.
+            continue;
+        }
+        let second = tokio::time::timeout(Duration::from_secs(10), chunk(&mut recital));
+        let (second, late) = second.await.unwrap();
+        assert!((5..=15 - 3).contains(&second.n_tokens), "{second:?}");
+        // Generous, for a machine that is busy with other tests.
+        assert!(late < Duration::from_secs(5), "{late:?}");
+        return;
+    }
+    panic!("it was never quick enough");
 }
 
 #[tokio::test]

@@ -132,21 +132,10 @@ impl StepModel for Scripted {
 }
 
 pub(super) struct Bench {
-    /// The first field, since they are dropped in their order.
-    _opener: Opener,
     pub(super) stepper: StepperOf<Scripted>,
     pub(super) workers: Workers,
     pub(super) log: Log,
     pub(super) gate: Arc<Gate>,
-}
-
-/// Opens the gate when it is dropped: a test that fails while a call waits there is to fail, and not to wait for the call for ever.
-pub(super) struct Opener(Arc<Gate>);
-
-impl Drop for Opener {
-    fn drop(&mut self) {
-        self.0.open();
-    }
 }
 
 pub(super) fn settings(n_slots: usize, room: usize) -> StepSettings {
@@ -175,7 +164,6 @@ pub(super) fn start_with(settings: &StepSettings, metrics: StepMetrics, health: 
     let (stepper, workers) = spawn_steps(settings.clone(), metrics, build);
     let gate = Arc::new(Gate::default());
     Bench {
-        _opener: Opener(Arc::clone(&gate)),
         stepper,
         workers,
         log,
