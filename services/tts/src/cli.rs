@@ -40,7 +40,7 @@ Examples:
   tts                                              the built-in model on port 8002
   tts --set model.name=chatterbox --port 8012      a model of scripts/download_models.sh
   tts --config /etc/voice/tts.yaml --check-config
-  tts doctor /opt/voice-agent/models/chatterbox    what is in a model folder, and how it does here
+  tts doctor /opt/voice/models/chatterbox    what is in a model folder, and how it does here
 
   curl -d '{\"text\":\"Hello there.\"}' -H 'content-type: application/json' http://localhost:8002/v1/synthesize -o hello.wav
   http://localhost:8002/docs describes every address";
