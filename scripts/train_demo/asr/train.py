@@ -43,8 +43,10 @@ def settle(run: RunFolder, given: argparse.Namespace) -> dict[str, Any]:
         "width": given.width,
         "layers": given.layers,
     }
-    usual = {"minutes": 240, "seed": 1, "shards": 40, "demo_shards": 2, "small": False, "rate": 1.5e-3, "batch": None, "from": None, "width": 144}
-    usual["layers"] = [4, 3]
+    usual = {
+        "minutes": 240, "seed": 1, "shards": 40, "demo_shards": 2, "small": False, "rate": 1.5e-3, "batch": None, "from": None,
+        "width": 144, "layers": [4, 3],
+    }  # fmt: skip
     if given.small:
         usual |= {"shards": 1, "demo_shards": 0, "width": 48, "layers": [2, 2]}
     settings = command.settle(run, given, asked, usual, ("training", "export", "evaluation"))
