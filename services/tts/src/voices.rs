@@ -263,10 +263,14 @@ impl VoiceStore {
 
     /// Who a caller is to this store: the caller of a request that was let in with a key, or of one that needed none.
     pub fn requester(&self, caller: Option<&Caller>) -> Requester {
-        match caller {
-            None => Requester::Anyone,
-            Some(Caller(name)) if self.inner.settings.admin_keys.contains(name) => Requester::Admin,
-            Some(Caller(name)) => Requester::Key(Owner::named(name)),
+        let Some(Caller(name)) = caller else {
+            return Requester::Anyone;
+        };
+        let owner = Owner::named(name);
+        if self.inner.settings.admin_keys.contains(name) {
+            Requester::Admin(owner)
+        } else {
+            Requester::Key(owner)
         }
     }
 

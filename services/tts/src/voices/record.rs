@@ -72,15 +72,15 @@ pub enum Requester {
     Anyone,
     /// Whoever has this key.
     Key(Owner),
-    /// Somebody whose key may change everything.
-    Admin,
+    /// Whoever has this key, which may change everything.
+    Admin(Owner),
 }
 
 impl Requester {
     /// Whether they may change a voice of this owner.
     pub fn may_change(&self, owner: Option<&Owner>) -> bool {
         match self {
-            Requester::Anyone | Requester::Admin => true,
+            Requester::Anyone | Requester::Admin(_) => true,
             Requester::Key(own) => owner.is_none_or(|it| it == own),
         }
     }
@@ -88,8 +88,8 @@ impl Requester {
     /// Whose the voices are that they register.
     pub fn owner(&self) -> Option<Owner> {
         match self {
-            Requester::Key(owner) => Some(owner.clone()),
-            Requester::Anyone | Requester::Admin => None,
+            Requester::Key(owner) | Requester::Admin(owner) => Some(owner.clone()),
+            Requester::Anyone => None,
         }
     }
 }

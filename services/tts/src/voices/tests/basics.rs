@@ -56,10 +56,7 @@ async fn the_built_in_voice_is_there_from_the_start_and_stays() {
     let ids: Vec<&str> = listed.iter().map(|it| it.id.as_str()).collect();
     assert_eq!(ids, ["default", "ada"]);
 
-    let error = store
-        .delete("default", &Requester::Admin)
-        .await
-        .unwrap_err();
+    let error = store.delete("default", &admin("root")).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Forbidden);
     let error = store
         .register(registration("default", 90.0))
@@ -250,7 +247,7 @@ async fn only_the_owner_deletes() {
     let gone = store.resolve("anns").await.unwrap_err();
     assert_eq!(gone.code(), ErrorCode::UnknownVoice);
 
-    for requester in [Requester::Admin, Requester::Anyone] {
+    for requester in [admin("root"), Requester::Anyone] {
         store.register(by("anns", key("ann"))).await.unwrap();
         store.delete("anns", &requester).await.unwrap();
     }
@@ -258,6 +255,28 @@ async fn only_the_owner_deletes() {
     store.register(by("free", Requester::Anyone)).await.unwrap();
     store.delete("free", &key("bob")).await.unwrap();
     assert_eq!(files(folder.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_an_admin_registers_is_the_admin_s() {
+    let (store, _studio, _folder) = alone(pack("pack")).await;
+    let by = |pitch: f32, requester: Requester, if_exists: IfExists| Registration {
+        requester,
+        if_exists,
+        ..registration("house", pitch)
+    };
+    let first = by(120.0, admin("root"), IfExists::Refuse);
+    store.register(first.clone()).await.unwrap();
+    for other in [key("ann"), key("bob")] {
+        let replace = by(200.0, other.clone(), IfExists::Replace);
+        let error = store.register(replace).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Forbidden);
+        let error = store.delete("house", &other).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Forbidden);
+    }
+    // Asked once more, because the answer was lost.
+    store.register(first).await.unwrap();
+    store.delete("house", &admin("other-root")).await.unwrap();
 }
 
 #[tokio::test]
@@ -275,7 +294,7 @@ async fn who_asks_is_told_by_the_key() {
     let caller = |name: &str| Caller(name.to_owned());
     assert_eq!(store.requester(None), Requester::Anyone);
     assert_eq!(store.requester(Some(&caller("ann"))), key("ann"));
-    assert_eq!(store.requester(Some(&caller("root"))), Requester::Admin);
+    assert_eq!(store.requester(Some(&caller("root"))), admin("root"));
     assert_ne!(key("ann"), key("bob"));
     // The name itself is not kept.
     let asked = Registration {

@@ -211,7 +211,7 @@ async fn a_damaged_record_hides_only_itself() {
     // Whose it was is not known, so not everybody may delete it.
     let error = store.delete("ada", &key("ann")).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Forbidden);
-    store.delete("ada", &Requester::Admin).await.unwrap();
+    store.delete("ada", &admin("root")).await.unwrap();
     store.register(registration("ada", 120.0)).await.unwrap();
 }
 

@@ -157,6 +157,10 @@ pub(super) fn key(name: &str) -> Requester {
     Requester::Key(Owner::named(name))
 }
 
+pub(super) fn admin(name: &str) -> Requester {
+    Requester::Admin(Owner::named(name))
+}
+
 /// One instance on a folder.
 pub(super) async fn on(folder: &FilePath, pack: Pack, studio: &Arc<Counting>) -> VoiceStore {
     let place = Place::Folder(folder.to_owned());
