@@ -11,25 +11,20 @@ use chassis::form::{self, FormLimits};
 use chassis::limits::Admission;
 use serde_json::{Value, json};
 use wire::error::ErrorCode;
-use wire::tts::VoiceList;
 use wire::tts::rest::Deleted;
+use wire::tts::{Voice, VoiceList};
 
 use crate::app::App;
 use crate::dialect::native;
 use crate::error::TtsError;
-use crate::voices::{IfExists, Notes, Record, Registration, Upload, VoiceStore};
+use crate::voices::{IfExists, Notes, Record, Registration, Upload, VoiceError, VoiceStore};
 
 /// The fields that may hold the recording: ours, that of the WebSocket, and that of other servers of this kind.
 const FILE_FIELDS: &[&str] = &["file", "reference_audio", "audio", "files", "voice_file"];
 
 /// `GET /v1/voices`.
 pub async fn list(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
-    let store = app.voices()?;
-    let records = store.list().await?;
-    let voices = records
-        .iter()
-        .map(|it| native::voice(it, store.aliases()))
-        .collect();
+    let voices = all(app.voices()?).await?;
     Ok(HttpResponse::Ok().json(VoiceList { voices }))
 }
 
@@ -37,16 +32,12 @@ pub async fn list(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
 pub async fn names(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let store = app.voices()?;
     let records = store.list().await?;
-    let of_name = |id: &str| json!({"id": id, "name": id});
-    let mut voices: Vec<Value> = records.iter().map(|it| of_name(it.id.as_str())).collect();
-    let is_voice = |id: &str| records.iter().any(|it| it.id.as_str() == id);
-    let others = store.aliases().iter();
-    // An alias that leads nowhere is no name.
-    voices.extend(
-        others
-            .filter(|(name, voice)| !is_voice(name.as_str()) && is_voice(voice.as_str()))
-            .map(|(name, _)| of_name(name.as_str())),
-    );
+    // Not the keys of the aliases: one that leads nowhere is no name.
+    let aliases = records
+        .iter()
+        .flat_map(|it| store.aliases_of(&it.id, &records));
+    let names = records.iter().map(|it| it.id.to_string()).chain(aliases);
+    let voices: Vec<Value> = names.map(|it| json!({"id": it, "name": it})).collect();
     Ok(HttpResponse::Ok().json(json!({"object": "list", "voices": voices, "data": voices})))
 }
 
@@ -57,7 +48,7 @@ pub async fn describe(
 ) -> Result<HttpResponse, ApiError> {
     let store = app.voices()?;
     let record = store.describe(&id).await?;
-    Ok(HttpResponse::Ok().json(told(&record, store)))
+    Ok(HttpResponse::Ok().json(with_warnings(&told(store, &record).await)))
 }
 
 /// `DELETE /v1/voices/{id}`.
@@ -103,14 +94,32 @@ pub async fn register(
         if_exists: asked.if_exists,
     };
     let record = store.register(registration).await?;
-    Ok(HttpResponse::Created().json(told(&record, store)))
+    Ok(HttpResponse::Created().json(with_warnings(&told(store, &record).await)))
 }
 
-/// A voice, and what could be better about its recording.
-fn told(record: &Record, store: &VoiceStore) -> Value {
-    let mut told = json!(native::voice(record, store.aliases()));
-    let warnings: Vec<&str> = record.warnings.iter().map(|it| it.text()).collect();
-    told["warnings"] = json!(warnings);
+/// Every voice, as clients are told of it.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn all(store: &VoiceStore) -> Result<Vec<Voice>, VoiceError> {
+    let records = store.list().await?;
+    let voices = records
+        .iter()
+        .map(|it| native::voice(it, store.aliases_of(&it.id, &records)));
+    Ok(voices.collect())
+}
+
+/// A voice, as clients are told of it.
+pub async fn told(store: &VoiceStore, record: &Record) -> Voice {
+    // A store that does not answer still tells what is known of it.
+    let records = store.list().await.unwrap_or_default();
+    native::voice(record, store.aliases_of(&record.id, &records))
+}
+
+/// What could be better about its recording is told also where that is nothing.
+fn with_warnings(voice: &Voice) -> Value {
+    let mut told = json!(voice);
+    told["warnings"] = json!(voice.warnings);
     told
 }
 

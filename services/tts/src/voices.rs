@@ -21,7 +21,6 @@
 //! | recordings being prepared or extracted | the places of their queues | [`VoiceError::Busy`] |
 //! | one call of the store | 20 s | [`VoiceError::Storage`] |
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -232,9 +231,14 @@ impl VoiceStore {
         Ok(built_in.chain(shown).collect())
     }
 
-    /// Other names of voices.
-    pub fn aliases(&self) -> &BTreeMap<VoiceId, VoiceId> {
-        &self.inner.settings.aliases
+    /// Other names of the voice `id` among `records`: where a voice was registered as an alias is called, the name is that voice's.
+    pub fn aliases_of(&self, id: &VoiceId, records: &[Arc<Record>]) -> Vec<String> {
+        let is_voice = |name: &VoiceId| records.iter().any(|it| it.id == *name);
+        let aliases = self.inner.settings.aliases.iter();
+        aliases
+            .filter(|(name, of)| *of == id && !is_voice(name))
+            .map(|(name, _)| name.to_string())
+            .collect()
     }
 
     /// Registers a voice. It is usable when this returns, and if the caller gives up waiting, it is registered or not, as a

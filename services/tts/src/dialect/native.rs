@@ -4,7 +4,6 @@
 //! - Every message of the core has its word here; none is left out.
 //! - Audio goes in a binary frame of its own, directly after the message that describes it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wire::strict::Rejected;
@@ -16,7 +15,7 @@ use wire::tts::{ServerMessage, Voice};
 
 use super::{Command, Dialect, Facts, Frame, Misheard, Notice};
 use crate::utterance::{Message, Piece};
-use crate::voices::{Record, VoiceId};
+use crate::voices::Record;
 
 /// The version of the protocol, for `ready`.
 pub const PROTOCOL: u32 = 1;
@@ -206,13 +205,12 @@ fn chunk(piece: Piece, facts: &Facts<'_>) -> AudioChunk {
 }
 
 /// A voice, as clients see it.
-pub fn voice(record: &Record, aliases: &BTreeMap<VoiceId, VoiceId>) -> Voice {
-    let names = aliases.iter().filter(|(_, of)| **of == record.id);
+pub fn voice(record: &Record, aliases: Vec<String>) -> Voice {
     Voice {
         voice_id: record.id.to_string(),
         description: record.description.clone(),
         language: record.language.clone(),
-        aliases: names.map(|(name, _)| name.to_string()).collect(),
+        aliases,
         built_in: record.built_in,
         duration: record.seconds,
         created: (!record.built_in).then_some(record.created_unix_s),

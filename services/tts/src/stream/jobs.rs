@@ -11,9 +11,10 @@ use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
+use crate::registry;
 use crate::utterance::RequestKey;
 use crate::voices::{
-    IfExists, Notes, Record, Registration, Requester, Upload, Voice, VoiceError, VoiceStore,
+    IfExists, Notes, Registration, Requester, Upload, Voice, VoiceError, VoiceStore,
 };
 
 /// Tasks about voices that may wait on one connection. Each holds a recording.
@@ -29,13 +30,13 @@ pub(super) enum Done {
     },
     Registered {
         voice: String,
-        answer: Result<Arc<Record>, VoiceError>,
+        answer: Result<wire::tts::Voice, VoiceError>,
     },
     Deleted {
         voice: String,
         answer: Result<(), VoiceError>,
     },
-    Listed(Result<Vec<Arc<Record>>, VoiceError>),
+    Listed(Result<Vec<wire::tts::Voice>, VoiceError>),
 }
 
 /// A task about the voices as such.
@@ -64,10 +65,6 @@ impl Jobs {
             tasks: VecDeque::new(),
             running: None,
         }
-    }
-
-    pub(super) fn voices(&self) -> &VoiceStore {
-        &self.voices
     }
 
     /// Waits for the next thing to end; for ever, if there is none. May be dropped and asked again.
@@ -149,10 +146,12 @@ impl Jobs {
         let voices = self.voices.clone();
         match task {
             Task::Register(registration) => Box::pin(async move {
-                Done::Registered {
-                    voice: registration.id.clone(),
-                    answer: voices.register(*registration).await,
-                }
+                let voice = registration.id.clone();
+                let answer = match voices.register(*registration).await {
+                    Ok(record) => Ok(registry::told(&voices, &record).await),
+                    Err(error) => Err(error),
+                };
+                Done::Registered { voice, answer }
             }),
             Task::Delete(voice) => {
                 let requester = self.requester.clone();
@@ -161,7 +160,7 @@ impl Jobs {
                     Done::Deleted { voice, answer }
                 })
             }
-            Task::List => Box::pin(async move { Done::Listed(voices.list().await) }),
+            Task::List => Box::pin(async move { Done::Listed(registry::all(&voices).await) }),
         }
     }
 }

@@ -11,12 +11,12 @@ use wire::tts::stream::Limits;
 
 use super::super::outgoing::{Parcel, Sent};
 use super::{Closing, End, Saying, Speaking};
-use crate::dialect::{Facts, Frame, Notice, native};
+use crate::dialect::{Facts, Frame, Notice};
 use crate::error::TtsError;
 use crate::metrics::{Edge, Outcome};
 use crate::models::conditioning::SAMPLE_RATE_HZ;
 use crate::utterance::{Action, Event, Message, Phrase, PhraseId, RequestKey};
-use crate::voices::{Record, VoiceError};
+use crate::voices::VoiceError;
 
 impl Speaking {
     /// Tells the core what happened, and does what it wants.
@@ -260,13 +260,10 @@ impl Speaking {
         &mut self,
         socket: &mut Socket,
         voice: String,
-        answer: Result<Arc<Record>, VoiceError>,
+        answer: Result<wire::tts::Voice, VoiceError>,
     ) -> Result<(), End> {
         match answer {
-            Ok(record) => {
-                let voice = native::voice(&record, self.jobs.voices().aliases());
-                self.notice(socket, Notice::VoiceRegistered(voice)).await
-            }
+            Ok(voice) => self.notice(socket, Notice::VoiceRegistered(voice)).await,
             Err(error) => {
                 let error = TtsError::from(error).into();
                 self.tell(socket, &error, Some(voice)).await
@@ -292,17 +289,10 @@ impl Speaking {
     pub(super) async fn on_listed(
         &mut self,
         socket: &mut Socket,
-        answer: Result<Vec<Arc<Record>>, VoiceError>,
+        answer: Result<Vec<wire::tts::Voice>, VoiceError>,
     ) -> Result<(), End> {
         match answer {
-            Ok(records) => {
-                let aliases = self.jobs.voices().aliases();
-                let voices = records
-                    .iter()
-                    .map(|it| native::voice(it, aliases))
-                    .collect();
-                self.notice(socket, Notice::Voices(voices)).await
-            }
+            Ok(voices) => self.notice(socket, Notice::Voices(voices)).await,
             Err(error) => {
                 let error = TtsError::from(error).into();
                 self.tell(socket, &error, None).await

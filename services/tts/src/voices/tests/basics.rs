@@ -93,7 +93,9 @@ async fn the_names_of_other_servers_work() {
         let voice = store.resolve(name).await.unwrap();
         assert_eq!(voice.record.id.as_str(), DEFAULT_VOICE, "{name}");
     }
-    assert_eq!(store.aliases().len(), KNOWN_NAMES.len());
+    let records = store.list().await.unwrap();
+    let aliases = store.aliases_of(&records[0].id, &records);
+    assert_eq!(aliases.len(), KNOWN_NAMES.len());
 }
 
 #[tokio::test]
@@ -102,6 +104,10 @@ async fn a_voice_goes_before_an_alias_of_its_name() {
     store.resolve("alloy").await.unwrap();
     store.register(registration("alloy", 120.0)).await.unwrap();
     assert_eq!(store.describe("alloy").await.unwrap().id.as_str(), "alloy");
+    let records = store.list().await.unwrap();
+    let aliases = store.aliases_of(&records[0].id, &records);
+    assert_eq!(aliases.len(), KNOWN_NAMES.len() - 1);
+    assert!(!aliases.contains(&"alloy".to_owned()), "it is a voice now");
     store.delete("alloy", &Requester::Anyone).await.unwrap();
     assert_eq!(
         store.describe("alloy").await.unwrap().id.as_str(),

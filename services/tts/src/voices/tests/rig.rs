@@ -1,5 +1,6 @@
 //! Stores over folders and over stores that fail, with a studio that counts.
 
+use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
