@@ -1,8 +1,10 @@
 //! Promise: whatever is sent, the answer is an error with a stable code, or speech; and nothing else is disturbed.
 
-use e2e::http::{Answer, form, get, post, send};
+use e2e::http::{Answer, client, form, get, post, send};
+use e2e::listening::Listener;
 use e2e::{Tts, run, speech};
 use serde_json::json;
+use wire::tts::ServerMessage;
 
 async fn ask(tts: &Tts, body: impl Into<reqwest::Body>) -> Answer {
     post(&tts.url("/v1/synthesize"), "application/json", body).await
@@ -185,7 +187,7 @@ fn every_bad_option_has_its_code() {
 fn methods_and_addresses_that_are_not_there_say_what_is() {
     let tts = Tts::shared();
     run(async {
-        let client = e2e::http::client();
+        let client = client();
         for (method, path, allow) in [
             ("GET", "/v1/synthesize", "POST"),
             ("PUT", "/v1/voices", "GET, POST"),
@@ -283,7 +285,7 @@ fn a_voice_is_registered_used_described_and_deleted() {
         assert_ne!(spoken("ann").await.body, ann.body);
 
         let delete = async |id: &str| {
-            send(e2e::http::client().delete(tts.url(&format!("/v1/voices/{id}")))).await
+            send(client().delete(tts.url(&format!("/v1/voices/{id}")))).await
         };
         assert_eq!(delete("ann").await.json()["deleted"], true);
         assert_eq!(delete("ann").await.status, 404);
@@ -293,6 +295,56 @@ fn a_voice_is_registered_used_described_and_deleted() {
             (built_in.status, built_in.code().as_str()),
             (403, "FORBIDDEN")
         );
+    });
+}
+
+#[test]
+fn who_agreed_is_told_to_who_may_change_the_voice_and_a_voice_is_no_alias() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    // The hashes of `ann-key`, `bob-key` and `root-key`.
+    std::fs::write(
+        &file,
+        "ann:21fdbeecb49c56644f6cc4444328f5da14132c8a38fd86aad19b4da9e521a79c\n\
+         bob:9b94dc1a51a38769f135edf04033ad7f2f487b6c25929be7a861cfc1ab10cf98\n\
+         root:53ee2a345a1cbf8f01c840e98e2c72e8826b89578da737d03dd600c68bb67f83\n",
+    )
+    .unwrap();
+    let tts = Tts::scripted(tts::models::scripted::Script::default(), |raw| {
+        raw.auth.api_keys_file = Some(file);
+        raw.voices.admin_keys = vec!["root".to_owned()];
+    });
+    run(async {
+        let fields = [("voice_id", "nova"), ("consent", "Ann, by letter")];
+        let (body, kind) = form(Some(&recording("higher.wav")), &fields);
+        let ask = client()
+            .post(tts.url("/v1/voices?api_key=ann-key"))
+            .header("content-type", kind);
+        let registered = send(ask.body(body)).await;
+        assert_eq!(registered.status, 201, "{}", registered.text());
+        for (key, is_told) in [("ann-key", true), ("bob-key", false), ("root-key", true)] {
+            let told = async |path: &str| {
+                let answer = get(&tts.url(&format!("{path}?api_key={key}"))).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                answer.text().contains("by letter")
+            };
+            assert_eq!(told("/v1/voices").await, is_told, "{key}");
+            assert_eq!(told("/v1/voices/nova").await, is_told, "{key}");
+            let mut socket = Listener::connect(tts.address, &format!("api_key={key}")).await;
+            socket.say(r#"{"type":"list_voices"}"#).await;
+            let list = socket
+                .until(|it| matches!(it, ServerMessage::VoiceList(_)))
+                .await;
+            let ServerMessage::VoiceList(list) = list else {
+                panic!("{list:?}")
+            };
+            assert_eq!(list.voices[1].consent.is_some(), is_told, "{key}");
+            // Whoever says `nova` means the voice that was registered so.
+            assert!(!list.voices[0].aliases.contains(&"nova".to_owned()));
+            socket.finish().await;
+        }
+        let default = get(&tts.url("/v1/voices/default?api_key=bob-key")).await;
+        assert!(!default.text().contains("nova"), "{}", default.text());
     });
 }
 

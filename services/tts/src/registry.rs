@@ -17,14 +17,17 @@ use wire::tts::{Voice, VoiceList};
 use crate::app::App;
 use crate::dialect::native;
 use crate::error::TtsError;
-use crate::voices::{IfExists, Notes, Record, Registration, Upload, VoiceError, VoiceStore};
+use crate::voices::{
+    IfExists, Notes, Record, Registration, Requester, Upload, VoiceError, VoiceStore,
+};
 
 /// The fields that may hold the recording: ours, that of the WebSocket, and that of other servers of this kind.
 const FILE_FIELDS: &[&str] = &["file", "reference_audio", "audio", "files", "voice_file"];
 
 /// `GET /v1/voices`.
-pub async fn list(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
-    let voices = all(app.voices()?).await?;
+pub async fn list(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let store = app.voices()?;
+    let voices = all(store, &requester(&request, store)).await?;
     Ok(HttpResponse::Ok().json(VoiceList { voices }))
 }
 
@@ -43,12 +46,14 @@ pub async fn names(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
 
 /// `GET /v1/voices/{id}`.
 pub async fn describe(
+    request: HttpRequest,
     app: web::Data<App>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let store = app.voices()?;
     let record = store.describe(&id).await?;
-    Ok(HttpResponse::Ok().json(with_warnings(&told(store, &record).await)))
+    let voice = told(store, &record, &requester(&request, store)).await;
+    Ok(HttpResponse::Ok().json(with_warnings(&voice)))
 }
 
 /// `DELETE /v1/voices/{id}`.
@@ -58,8 +63,7 @@ pub async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let store = app.voices()?;
-    let requester = store.requester(request.extensions().get::<Caller>());
-    store.delete(&id, &requester).await?;
+    store.delete(&id, &requester(&request, store)).await?;
     Ok(HttpResponse::Ok().json(Deleted {
         voice_id: id.into_inner(),
         deleted: true,
@@ -85,35 +89,40 @@ pub async fn register(
         TtsError::parameter("file", "be a recording of the voice in the form", "nothing")
     })?;
     let store = app.voices()?;
-    let requester = store.requester(request.extensions().get::<Caller>());
+    let requester = requester(&request, store);
     let registration = Registration {
         id: asked.id,
         upload: Upload::File(file),
         notes: asked.notes,
-        requester,
+        requester: requester.clone(),
         if_exists: asked.if_exists,
     };
     let record = store.register(registration).await?;
-    Ok(HttpResponse::Created().json(with_warnings(&told(store, &record).await)))
+    let voice = told(store, &record, &requester).await;
+    Ok(HttpResponse::Created().json(with_warnings(&voice)))
 }
 
-/// Every voice, as clients are told of it.
+fn requester(request: &HttpRequest, store: &VoiceStore) -> Requester {
+    store.requester(request.extensions().get::<Caller>())
+}
+
+/// Every voice, as `requester` is told of it.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub async fn all(store: &VoiceStore) -> Result<Vec<Voice>, VoiceError> {
+pub async fn all(store: &VoiceStore, requester: &Requester) -> Result<Vec<Voice>, VoiceError> {
     let records = store.list().await?;
     let voices = records
         .iter()
-        .map(|it| native::voice(it, store.aliases_of(&it.id, &records)));
+        .map(|it| native::voice(it, store.aliases_of(&it.id, &records), requester));
     Ok(voices.collect())
 }
 
-/// A voice, as clients are told of it.
-pub async fn told(store: &VoiceStore, record: &Record) -> Voice {
+/// A voice, as `requester` is told of it.
+pub async fn told(store: &VoiceStore, record: &Record, requester: &Requester) -> Voice {
     // A store that does not answer still tells what is known of it.
     let records = store.list().await.unwrap_or_default();
-    native::voice(record, store.aliases_of(&record.id, &records))
+    native::voice(record, store.aliases_of(&record.id, &records), requester)
 }
 
 /// What could be better about its recording is told also where that is nothing.

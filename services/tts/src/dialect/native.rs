@@ -15,7 +15,7 @@ use wire::tts::{ServerMessage, Voice};
 
 use super::{Command, Dialect, Facts, Frame, Misheard, Notice};
 use crate::utterance::{Message, Piece};
-use crate::voices::Record;
+use crate::voices::{Record, Requester};
 
 /// The version of the protocol, for `ready`.
 pub const PROTOCOL: u32 = 1;
@@ -204,8 +204,9 @@ fn chunk(piece: Piece, facts: &Facts<'_>) -> AudioChunk {
     }
 }
 
-/// A voice, as clients see it.
-pub fn voice(record: &Record, aliases: Vec<String>) -> Voice {
+/// A voice, as `requester` sees it: who may not change it is not told who agreed to what.
+pub fn voice(record: &Record, aliases: Vec<String>, requester: &Requester) -> Voice {
+    let may_change = requester.may_change(record.owner.as_ref());
     Voice {
         voice_id: record.id.to_string(),
         description: record.description.clone(),
@@ -214,7 +215,7 @@ pub fn voice(record: &Record, aliases: Vec<String>) -> Voice {
         built_in: record.built_in,
         duration: record.seconds,
         created: (!record.built_in).then_some(record.created_unix_s),
-        consent: record.consent.clone(),
+        consent: record.consent.clone().filter(|_| may_change),
         warnings: record
             .warnings
             .iter()

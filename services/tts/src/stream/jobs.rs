@@ -146,9 +146,10 @@ impl Jobs {
         let voices = self.voices.clone();
         match task {
             Task::Register(registration) => Box::pin(async move {
+                let requester = registration.requester.clone();
                 let voice = registration.id.clone();
                 let answer = match voices.register(*registration).await {
-                    Ok(record) => Ok(registry::told(&voices, &record).await),
+                    Ok(record) => Ok(registry::told(&voices, &record, &requester).await),
                     Err(error) => Err(error),
                 };
                 Done::Registered { voice, answer }
@@ -160,7 +161,10 @@ impl Jobs {
                     Done::Deleted { voice, answer }
                 })
             }
-            Task::List => Box::pin(async move { Done::Listed(registry::all(&voices).await) }),
+            Task::List => {
+                let requester = self.requester.clone();
+                Box::pin(async move { Done::Listed(registry::all(&voices, &requester).await) })
+            }
         }
     }
 }
