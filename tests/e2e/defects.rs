@@ -142,7 +142,8 @@ fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
         let refused = ask("203.0.113.1").await;
         assert_eq!(
             (refused.status, refused.code().as_str()),
-            (429, "RATE_LIMITED")
+            (429, "rate_limit_exceeded"),
+            "as OpenAI spells it"
         );
         let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
@@ -173,8 +174,14 @@ fn without_a_key_nothing_but_health_is_told() {
             let refused = get(&asr.url(path)).await;
             assert_eq!(
                 (refused.status, refused.code().as_str()),
-                (401, "UNAUTHORIZED"),
+                (401, "invalid_api_key"),
                 "{path}"
+            );
+            assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+            let error = &refused.json()["error"];
+            assert!(
+                error.get("recoverable").is_none(),
+                "OpenAI has no such field: {error}"
             );
             assert!(!refused.text().contains("wrong"), "a key is not echoed");
         }

@@ -46,6 +46,13 @@ fn a_full_house_says_so_at_once_and_those_inside_do_not_notice() {
             (503, "AT_CAPACITY")
         );
         assert!(refused.header("retry-after").is_some());
+        let refused = upload(&asr.url("/v1/audio/transcriptions"), &file, &[]).await;
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (503, "at_capacity"),
+            "as OpenAI spells it"
+        );
+        assert!(refused.header("retry-after").is_some());
         for client in &mut inside {
             client
                 .audio(speech::bytes(

@@ -15,7 +15,7 @@ pub mod run;
 mod source;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chassis::api_error::{ApiError, openai_response};
+use chassis::api_error::ApiError;
 use chassis::form::{self, FormLimits};
 use chassis::limits::Admission;
 use chassis::settings::Server;
@@ -67,10 +67,9 @@ pub async fn openai_transcriptions(
     payload: web::Payload,
     app: web::Data<App>,
     admission: Admission,
-) -> HttpResponse {
+) -> Result<HttpResponse, ApiError> {
     let app = app.into_inner();
-    let answer = openai(&app, &request, payload, (Kind::Transcription, admission)).await;
-    answer.unwrap_or_else(|error| openai_response(&app.service, &error))
+    openai(&app, &request, payload, (Kind::Transcription, admission)).await
 }
 
 /// `POST /v1/audio/translations`.
@@ -79,10 +78,9 @@ pub async fn openai_translations(
     payload: web::Payload,
     app: web::Data<App>,
     admission: Admission,
-) -> HttpResponse {
+) -> Result<HttpResponse, ApiError> {
     let app = app.into_inner();
-    let answer = openai(&app, &request, payload, (Kind::Translation, admission)).await;
-    answer.unwrap_or_else(|error| openai_response(&app.service, &error))
+    openai(&app, &request, payload, (Kind::Translation, admission)).await
 }
 
 async fn openai(

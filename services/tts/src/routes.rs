@@ -4,7 +4,7 @@
 //! - A route is a row of [`TABLE`], from which the application and `/openapi.json` are both made; so the document is true.
 
 use actix_web::{HttpResponse, web};
-use chassis::api_error::{ApiError, openai_response};
+use chassis::api_error::ApiError;
 use chassis::routes::Endpoint;
 use serde_json::json;
 
@@ -135,11 +135,9 @@ async fn models(app: web::Data<App>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"object": "list", "data": data}))
 }
 
-async fn model(app: web::Data<App>, id: web::Path<String>) -> HttpResponse {
-    match app.models.served().check_name(&id) {
-        Ok(()) => HttpResponse::Ok().json(card(&app, &id)),
-        Err(error) => openai_response(&app.service, &ApiError::from(error)),
-    }
+async fn model(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    app.models.served().check_name(&id)?;
+    Ok(HttpResponse::Ok().json(card(&app, &id)))
 }
 
 fn card(app: &App, id: &str) -> serde_json::Value {

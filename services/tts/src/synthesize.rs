@@ -21,7 +21,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use audio::SampleRate;
 use audio::encoding::Encoding as Pcm;
-use chassis::api_error::{ApiError, openai_response};
+use chassis::api_error::ApiError;
 use chassis::limits::Admission;
 use chassis::payload::Bounded;
 use wire::tts::{Format, SynthesizeRequest};
@@ -72,25 +72,16 @@ pub async fn openai(
     payload: web::Payload,
     app: web::Data<App>,
     admission: Admission,
-) -> HttpResponse {
-    let app = app.into_inner();
-    let answer = openai_speech(&app, payload, admission).await;
-    answer.unwrap_or_else(|error| openai_response(&app.service, &error))
-}
-
-async fn openai_speech(
-    app: &Arc<App>,
-    payload: web::Payload,
-    admission: Admission,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body(app, payload).await?;
+    let app = app.into_inner();
+    let body = body(&app, payload).await?;
     let asked = openai_speech::Request::from_json(&body)?;
-    let speech = speech(app, &asked.options)?;
+    let speech = speech(&app, &asked.options)?;
     let shape = shape(asked.format, &speech)?;
     let n_chars = asked.input.chars().count();
     let is_whole = !speech.streaming;
     let pace = pace(is_whole);
-    let saying = say(app, &asked.input, (speech, pace))
+    let saying = say(&app, &asked.input, (speech, pace))
         .await
         .map_err(openai_speech::in_its_words)?;
     match asked.stream_format {

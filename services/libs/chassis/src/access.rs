@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Invariants:
-//! - Every answer that the application gives carries `x-request-id`, and every one that is no success the error body.
+//! - Every answer that the application gives carries `x-request-id`, and every one that is no success the error body: in OpenAI's
+//!   spelling where OpenAI's interface is, whoever refused.
 //! - Labels are routes as written and statuses: never a path, an id or a caller.
 //! - From its gate until the last byte of its answer a request holds a drain guard.
 
@@ -21,7 +22,7 @@ use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -30,7 +31,7 @@ use tracing::Instrument as _;
 use wire::error::ErrorCode;
 
 use crate::admin;
-use crate::api_error::ApiError;
+use crate::api_error::{ApiError, OpenAiError};
 use crate::drain::Guard;
 use crate::limits;
 use crate::request_id::{self, RequestId};
@@ -136,6 +137,7 @@ where
         .unwrap_or_else(|| "unmatched".to_owned());
     let metrics = Service::of(request.request())?.metrics().clone();
     let method = request.method().clone();
+    let is_openai = is_openai(request.path());
     let span = tracing::info_span!("request", request_id = %id, %method, route);
     request.extensions_mut().insert(id.clone());
 
@@ -153,9 +155,13 @@ where
         Ok(answer) => answer.response().error(),
         Err(error) => Some(error),
     };
+    let mut spelled = None;
     if let Some(error) = error.and_then(|it| it.as_error::<ApiError>()) {
         error.log();
         metrics.count_rejected(error.code());
+        if is_openai {
+            spelled = serde_json::to_vec(&OpenAiError::from(error.body())).ok();
+        }
     }
     let took = began.elapsed();
     metrics
@@ -168,17 +174,29 @@ where
         .observe(took.as_secs_f64());
     tracing::debug!(status = status.as_u16(), took_ms = millis(took), "answered");
     match result {
-        Ok(mut answer) => {
+        Ok(answer) => {
+            let mut answer = match spelled {
+                Some(body) => answer.map_body(|_, _| BoxBody::new(body)),
+                None => answer,
+            };
             set_id(answer.headers_mut(), &id);
             Ok(answer)
         }
         // An error that no layer turned into an answer has lost its request, but can still carry the id.
         Err(error) => {
             let mut answer = error.error_response();
+            if let Some(body) = spelled {
+                answer = answer.set_body(BoxBody::new(body));
+            }
             set_id(answer.headers_mut(), &id);
             Err(InternalError::from_response(error, answer).into())
         }
     }
+}
+
+/// Whether clients of OpenAI's API ask here. They compare codes in its spelling.
+fn is_openai(path: &str) -> bool {
+    path == "/v1/models" || path.starts_with("/v1/models/") || path.starts_with("/v1/audio/")
 }
 
 /// The innermost layer: who may come in, and for how long.
@@ -239,14 +257,12 @@ fn with_one_shape(answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> 
     let (request, response) = answer.into_parts();
     let cause = response.error().map(ToString::to_string);
     let (code, message) = in_words(status, cause, request.method().as_str(), request.path());
-    let error = ApiError::new(code, message);
-    let mut shaped = error.error_response();
+    let mut shaped = HttpResponse::from_error(ApiError::new(code, message));
     // The code may stand for several statuses; what actix said is the more exact one.
     *shaped.status_mut() = status;
     if let Some(allow) = response.headers().get(header::ALLOW) {
         shaped.headers_mut().insert(header::ALLOW, allow.clone());
     }
-    let shaped = HttpResponse::from_error(InternalError::from_response(error, shaped));
     ServiceResponse::new(request, shaped)
 }
 

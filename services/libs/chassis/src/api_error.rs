@@ -19,7 +19,7 @@ use wire::error::{ErrorBody, ErrorCode, ErrorDetail, ErrorMessage};
 
 mod openai;
 
-pub use openai::{OpenAiError, OpenAiErrorEvent, openai_response};
+pub use openai::{OpenAiError, OpenAiErrorEvent};
 
 /// Whose fault an error is, decided by the service that knows the facts.
 ///

@@ -1,12 +1,7 @@
 //! A failure in OpenAI's spelling, where clients of its API compare codes.
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError as _};
 use serde::Serialize;
 use wire::error::{ErrorBody, ErrorCode};
-
-use super::ApiError;
-use crate::service::Service;
 
 /// The body of an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,19 +57,4 @@ impl From<ErrorBody> for OpenAiErrorEvent {
             error: OpenAiError::from(body).error,
         }
     }
-}
-
-/// Answers with a failure in OpenAI's spelling. Logged and counted here, because it is no error to actix any more.
-#[must_use]
-pub fn openai_response(service: &Service, error: &ApiError) -> HttpResponse {
-    error.log();
-    service.metrics().count_rejected(error.code());
-    let ours = error.error_response();
-    let mut response = HttpResponse::build(ours.status());
-    for (name, value) in ours.headers() {
-        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
-            response.insert_header((name.clone(), value.clone()));
-        }
-    }
-    response.json(OpenAiError::from(error.body()))
 }
