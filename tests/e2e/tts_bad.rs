@@ -1,9 +1,11 @@
 //! Promise: whatever is sent, the answer is an error with a stable code, or speech; and nothing else is disturbed.
 
 use e2e::http::{Answer, client, form, get, post, send};
-use e2e::listening::Listener;
+use e2e::listening::{Listener, check_promises};
+use e2e::speaking::settings;
 use e2e::{Tts, run, speech};
 use serde_json::json;
+use tts::models::scripted::Script;
 use wire::tts::ServerMessage;
 
 async fn ask(tts: &Tts, body: impl Into<reqwest::Body>) -> Answer {
@@ -205,6 +207,76 @@ fn methods_and_addresses_that_are_not_there_say_what_is() {
 }
 
 /// A recording of somebody, at 24 kHz.
+#[test]
+fn a_text_that_needs_a_dictionary_is_refused_before_anything_is_spoken() {
+    let script = Script {
+        languages: &["he", "ja"],
+        ..Script::default()
+    };
+    let tts = Tts::scripted(script, |_| {});
+    run(async {
+        for (text, language, needed) in [
+            ("Shalom. שלום עולם. Shalom.", "he", "vowel points"),
+            ("こんにちは。日本。", "ja", "kanji"),
+        ] {
+            let asked = json!({"text": text, "language": language}).to_string();
+            let refused = ask(&tts, asked).await;
+            let code = (refused.status, refused.code());
+            assert_eq!(code, (422, "INVALID_PARAMETER".to_owned()), "{text}");
+            assert_eq!(refused.json()["error"]["param"], "text");
+            assert!(refused.text().contains(needed), "{}", refused.text());
+            let asked = json!({"input": text, "voice": "alloy", "language": language}).to_string();
+            let refused = post(&tts.url("/v1/audio/speech"), "application/json", asked).await;
+            let code = (refused.status, refused.code());
+            assert_eq!(code, (422, "invalid_parameter".to_owned()), "{text}");
+
+            let mut client = Listener::connect(tts.address, &format!("language={language}")).await;
+            client.synthesize("whole", text, json!({})).await;
+            for request in [
+                json!({"type": "text", "request_id": "pieces", "text": text}),
+                json!({"type": "end", "request_id": "pieces"}),
+            ] {
+                client.ask(request).await;
+            }
+            for request in ["whole", "pieces"] {
+                let told = client.ended(request).await;
+                let Some(ServerMessage::Error(error)) = told.end else {
+                    panic!("{}", client.story())
+                };
+                assert_eq!(error.code.as_str(), "INVALID_PARAMETER");
+                assert!(error.message.contains(needed), "{}", error.message);
+            }
+            // In letters it can be said.
+            client
+                .hear("letters", "Shalom.", json!({}))
+                .await
+                .complete();
+            client.finish().await;
+            check_promises(&client);
+        }
+        let errors = tts
+            .metric("tts_rejected_total{reason=\"synthesis_failed\"}")
+            .await;
+        assert!(errors < 0.5, "{errors}");
+    });
+}
+
+#[test]
+fn a_default_language_that_the_model_does_not_speak_stops_the_start() {
+    let settings = settings(|raw| raw.speech.language = Some("tlh".to_owned()));
+    let refused = asr::block_on(async move {
+        let server = tts::server::start_with(settings, |settings, families| {
+            tts::models::scripted::start(Script::default(), settings, families)
+        });
+        server.err().map(|it| it.to_string())
+    });
+    let refused = refused.unwrap();
+    assert!(
+        refused.contains("`speech.language`") && refused.contains("tlh"),
+        "{refused}"
+    );
+}
+
 fn recording(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tts-voices");
     std::fs::read(path.join(name)).unwrap()
@@ -284,9 +356,8 @@ fn a_voice_is_registered_used_described_and_deleted() {
         assert_eq!(replaced.status, 201, "{}", replaced.text());
         assert_ne!(spoken("ann").await.body, ann.body);
 
-        let delete = async |id: &str| {
-            send(client().delete(tts.url(&format!("/v1/voices/{id}")))).await
-        };
+        let delete =
+            async |id: &str| send(client().delete(tts.url(&format!("/v1/voices/{id}")))).await;
         assert_eq!(delete("ann").await.json()["deleted"], true);
         assert_eq!(delete("ann").await.status, 404);
         assert_eq!(spoken("ann").await.status, 404);
@@ -310,7 +381,7 @@ fn who_agreed_is_told_to_who_may_change_the_voice_and_a_voice_is_no_alias() {
          root:53ee2a345a1cbf8f01c840e98e2c72e8826b89578da737d03dd600c68bb67f83\n",
     )
     .unwrap();
-    let tts = Tts::scripted(tts::models::scripted::Script::default(), |raw| {
+    let tts = Tts::scripted(Script::default(), |raw| {
         raw.auth.api_keys_file = Some(file);
         raw.voices.admin_keys = vec!["root".to_owned()];
     });
@@ -350,9 +421,7 @@ fn who_agreed_is_told_to_who_may_change_the_voice_and_a_voice_is_no_alias() {
 
 #[test]
 fn every_bad_recording_has_its_code_and_leaves_nothing() {
-    let tts = Tts::scripted(tts::models::scripted::Script::default(), |raw| {
-        raw.voices.max_seconds = 10
-    });
+    let tts = Tts::scripted(Script::default(), |raw| raw.voices.max_seconds = 10);
     let n_files = || {
         std::fs::read_dir(tts.voices.path())
             .unwrap()

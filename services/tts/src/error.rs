@@ -9,6 +9,7 @@ use chassis::api_error::Classify;
 use wire::error::ErrorCode;
 use wire::strict::Rejected;
 
+use crate::models::chatterbox::PromptError;
 use crate::options::OptionsError;
 use crate::render::RenderError;
 use crate::speaker::{Fault, SpeakError};
@@ -41,6 +42,9 @@ pub enum TtsError {
     /// The text cannot be spoken.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// The model cannot say the text.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// Something about voices.
     #[error(transparent)]
     Voice(#[from] VoiceError),
@@ -104,6 +108,14 @@ impl Classify for TtsError {
             TtsError::Text(TextError::TooLong { .. }) | TtsError::TooLong { .. } => {
                 ErrorCode::TextTooLong
             }
+            TtsError::Prompt(error) => match error {
+                PromptError::UnknownLanguage { .. } => ErrorCode::UnknownLanguage,
+                PromptError::Nothing | PromptError::NeedsDictionary { .. } => {
+                    ErrorCode::InvalidParameter
+                }
+                PromptError::TooLong { .. } => ErrorCode::TextTooLong,
+                PromptError::Tokenizer(_) => ErrorCode::SynthesisFailed,
+            },
             TtsError::Voice(error) => error.code(),
             TtsError::Busy { .. } => ErrorCode::Overloaded,
             TtsError::Expired { .. } => ErrorCode::Timeout,
@@ -122,7 +134,8 @@ impl Classify for TtsError {
                 RenderError::Speed { .. } => Some("speed"),
                 RenderError::Encoder { .. } => None,
             },
-            TtsError::Text(_) | TtsError::TooLong { .. } => Some("text"),
+            TtsError::Prompt(PromptError::UnknownLanguage { .. }) => Some("language"),
+            TtsError::Text(_) | TtsError::Prompt(_) | TtsError::TooLong { .. } => Some("text"),
             TtsError::Voice(error) => error.param(),
             TtsError::Rejected(_)
             | TtsError::Malformed(_)

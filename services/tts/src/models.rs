@@ -27,16 +27,16 @@ use bytes::Bytes;
 use chassis::home::{Home, HomeError};
 
 use self::chatterbox::vocoder::VocoderSettings;
-use self::chatterbox::{Extractor, LanguageModel, vocoder::Vocoder};
+use self::chatterbox::{Extractor, LanguageModel, PromptError, vocoder::Vocoder};
 use self::conditioning::{Conditioning, SAMPLE_RATE_HZ};
 use self::cores::{Cores, MAX_USEFUL_THREADS};
 use self::onnx::{GpuError, OpenError, RunError, SessionSettings};
 use self::pack::{Family, Level, Pack, PackError, PackFiles, Parts, Precision, Precisions};
 use self::watermark::Watermark;
-use crate::options::Served;
+use crate::options::{OptionsError, Served};
 use crate::settings::{Device, Settings};
 use crate::speaker::{self, Speaker};
-use crate::text::{Dictionary, DictionaryError, FrontEnd, Limits};
+use crate::text::{self, Dictionary, DictionaryError, FrontEnd, Limits};
 use crate::vocode::Reach;
 use crate::voices::{self, Preparer, Queues, Reference, ReferenceError, Upload, VoiceId};
 
@@ -114,6 +114,8 @@ pub enum ModelsError {
         #[source]
         cause: DictionaryError,
     },
+    #[error("`speech.language` is not for this model: {0}")]
+    Language(OptionsError),
     #[error(transparent)]
     Doctor(#[from] doctor::DoctorError),
     #[error(transparent)]
@@ -132,6 +134,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     let device = load_runtime(settings, &home)?;
     let files = files(&settings.model.name, &home);
     let pack = Arc::new(Pack::read(&files, precisions(settings), device)?);
+    let served = served(settings, &pack)?;
     let cores = Cores::of(settings, &pack);
 
     let session = move |n_threads| SessionSettings { device, n_threads };
@@ -164,7 +167,7 @@ pub fn start(settings: &Settings, families: &Families) -> Result<(Models, Runnin
     let models = Models {
         speaker: Speaker::new(language_model, decoder, speaking(settings, &pack)),
         front_end: front_end(settings, &pack, dictionary),
-        served: Arc::new(served(settings, &pack)),
+        served: Arc::new(served),
         device: device.to_string(),
         pack,
         recordings,
@@ -339,15 +342,19 @@ fn load_runtime(settings: &Settings, home: &Home) -> Result<onnx::Device, Models
     Ok(onnx::Device::Cpu)
 }
 
-fn served(settings: &Settings, pack: &Pack) -> Served {
+fn served(settings: &Settings, pack: &Pack) -> Result<Served, ModelsError> {
     let languages = pack.prompter.languages();
-    Served {
+    let served = Served {
         name: pack.name.clone(),
         aliases: settings.model.aliases.clone(),
         languages: languages.iter().map(|it| (*it).to_owned()).collect(),
         defaults: pack.defaults,
         supports_cfg: pack.supports_cfg(),
+    };
+    if let Some(language) = &settings.speech.language {
+        served.language(language).map_err(ModelsError::Language)?;
     }
+    Ok(served)
 }
 
 fn dictionary(settings: &Settings) -> Result<Dictionary, ModelsError> {
@@ -381,6 +388,16 @@ impl Models {
     /// What is served.
     pub fn served(&self) -> &Served {
         &self.served
+    }
+
+    /// Whether the model can say sentences, which is known before it is asked.
+    ///
+    /// # Errors
+    /// Says what they need that is not there.
+    pub fn check(&self, sentences: &[text::Sentence], language: &str) -> Result<(), PromptError> {
+        let prompter = &self.pack.prompter;
+        let mut spoken = sentences.iter().map(|it| &it.spoken);
+        spoken.try_for_each(|it| prompter.check(it, language))
     }
 
     /// What computes, for people and `/health`.

@@ -157,12 +157,10 @@ impl Speech {
             served.check_name(model)?;
         }
         let speech = &settings.speech;
-        let language = match asked.language.as_deref().filter(|it| !it.is_empty()) {
-            Some(given) => served.language(given)?,
-            None => match &speech.language {
-                Some(set) => set,
-                None => served.languages.first().map_or("en", String::as_str),
-            },
+        let given = asked.language.as_deref().filter(|it| !it.is_empty());
+        let language = match given.or(speech.language.as_deref()) {
+            Some(language) => served.language(language)?,
+            None => served.languages.first().map_or("en", String::as_str),
         };
         let encoding = asked.encoding.unwrap_or(speech.encoding);
         let rate_hz = in_range(

@@ -162,6 +162,8 @@ async fn say(
         .front_end
         .sentences(text, &speech.language)
         .map_err(TtsError::from)?;
+    let checked = app.models.check(&sentences, &speech.language);
+    checked.map_err(TtsError::from)?;
     app.check_load()?;
     let voice = app.voices()?.resolve(&speech.voice).await?;
     app.metrics.characters.inc_by(text.chars().count() as u64);

@@ -39,6 +39,8 @@ pub struct Script {
     pub decode_delay: Duration,
     /// Time of each call of the encoder of recordings.
     pub extract_delay: Duration,
+    /// What is spoken besides English, as codes.
+    pub languages: &'static [&'static str],
 }
 
 /// Tokens for each character of a sentence.
@@ -56,8 +58,12 @@ pub fn start(
     families: &Families,
 ) -> Result<(Models, Running), ModelsError> {
     let dictionary = dictionary(settings)?;
-    let pack = Pack::read(&PackFiles::demo(), Precisions::default(), onnx::Device::Cpu)?;
+    let mut pack = Pack::read(&PackFiles::demo(), Precisions::default(), onnx::Device::Cpu)?;
+    if !script.languages.is_empty() {
+        pack.prompter = pack.prompter.speaking(script.languages);
+    }
     let pack = Arc::new(pack);
+    let served = served(settings, &pack)?;
     let (language_model, language_workers) = batcher::spawn_steps(
         stepping(settings, &pack),
         families.steps(LANGUAGE_MODEL),
@@ -94,7 +100,7 @@ pub fn start(
     let models = Models {
         speaker: Speaker::new(language_model, decoder, speaking(settings, &pack)),
         front_end: front_end(settings, &pack, dictionary),
-        served: Arc::new(served(settings, &pack)),
+        served: Arc::new(served),
         device: "script".to_owned(),
         pack,
         recordings,

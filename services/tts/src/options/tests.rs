@@ -52,7 +52,8 @@ fn who_asks_for_nothing_gets_the_settings_and_then_the_family_s() {
     let settings = settings(|raw| {
         raw.speech.temperature = Some(0.0);
         raw.speech.seed = Some(5);
-        raw.speech.language = Some("pt".to_owned());
+        // As the model knows it, however it is written.
+        raw.speech.language = Some("PT-pt".to_owned());
         raw.speech.voice = "jenny".to_owned();
         raw.stream.chunk_size = 20;
     });

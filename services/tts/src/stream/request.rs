@@ -7,19 +7,23 @@ use wire::tts::SpeechOptions;
 
 use crate::app::App;
 use crate::error::TtsError;
+use crate::models::Models;
 use crate::models::conditioning::{SAMPLE_RATE_HZ, SAMPLES_PER_TOKEN};
 use crate::narration::{Line, Script};
 use crate::options::Speech;
 use crate::render::{Format, RenderError, Renderer, Shape};
 use crate::settings;
 use crate::speaker::Pace;
-use crate::text::{FrontEnd, Pause, Sentence, TextError, TextStream, word_times};
+use crate::text::{FrontEnd, Pause, Sentence, TextStream, word_times};
 use crate::utterance::{Delivery, Order, Phrase, Render, Rendered, WordShare};
 use crate::voices::Voice;
 
 /// No piece is longer, whatever is asked for: a client that plays what it reads, as it reads it, takes a piece in so long, and who
 /// takes nothing for `server.slow_reader_ms` is taken for dead.
 const LONGEST_PIECE: Duration = Duration::from_secs(4);
+
+/// What phrases are made with.
+pub(super) type Tools<'a> = (&'a Models, &'a settings::Text);
 
 /// A request that is under way.
 #[derive(Debug)]
@@ -127,12 +131,8 @@ impl Request {
     /// More of the text.
     ///
     /// # Errors
-    /// It is longer than a text may be.
-    pub(super) fn push(
-        &mut self,
-        piece: &str,
-        settings: &settings::Text,
-    ) -> Result<Vec<Phrase>, TextError> {
+    /// It is longer than a text may be, or nothing that the model can say.
+    pub(super) fn push(&mut self, piece: &str, tools: Tools<'_>) -> Result<Vec<Phrase>, TtsError> {
         let Text::Pieces {
             stream,
             last_at,
@@ -143,26 +143,32 @@ impl Request {
         };
         *last_at = Instant::now();
         *is_pending |= !piece.is_empty();
-        Ok(phrases(stream.push(piece)?, settings))
+        phrases(stream.push(piece)?, &self.speech.language, tools)
     }
 
     /// All that has come is to be spoken.
-    pub(super) fn flush(&mut self, settings: &settings::Text) -> Vec<Phrase> {
+    ///
+    /// # Errors
+    /// It is nothing that the model can say.
+    pub(super) fn flush(&mut self, tools: Tools<'_>) -> Result<Vec<Phrase>, TtsError> {
         let Text::Pieces {
             stream, is_pending, ..
         } = &mut self.text
         else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         *is_pending = false;
-        phrases(stream.flush(), settings)
+        phrases(stream.flush(), &self.speech.language, tools)
     }
 
     /// No more text comes.
-    pub(super) fn end_text(&mut self, settings: &settings::Text) -> Vec<Phrase> {
+    ///
+    /// # Errors
+    /// What is left is nothing that the model can say.
+    pub(super) fn end_text(&mut self, tools: Tools<'_>) -> Result<Vec<Phrase>, TtsError> {
         match std::mem::replace(&mut self.text, Text::Whole) {
-            Text::Whole => Vec::new(),
-            Text::Pieces { stream, .. } => phrases(stream.end(), settings),
+            Text::Whole => Ok(Vec::new()),
+            Text::Pieces { stream, .. } => phrases(stream.end(), &self.speech.language, tools),
         }
     }
 
@@ -222,20 +228,20 @@ impl Request {
 /// The sentences of a whole text.
 ///
 /// # Errors
-/// It is too long, or there is nothing to say.
-pub(super) fn whole(
-    text: &str,
-    language: &str,
-    (front_end, settings): (&FrontEnd, &settings::Text),
-) -> Result<Vec<Phrase>, TextError> {
-    Ok(phrases(front_end.sentences(text, language)?, settings))
+/// It is too long, or there is nothing to say, or nothing that the model can.
+pub(super) fn whole(text: &str, language: &str, tools: Tools<'_>) -> Result<Vec<Phrase>, TtsError> {
+    let sentences = tools.0.front_end.sentences(text, language)?;
+    phrases(sentences, language, tools)
 }
 
-fn phrases(sentences: Vec<Sentence>, settings: &settings::Text) -> Vec<Phrase> {
-    sentences
-        .into_iter()
-        .map(|it| phrase(it, settings))
-        .collect()
+fn phrases(
+    sentences: Vec<Sentence>,
+    language: &str,
+    (models, settings): Tools<'_>,
+) -> Result<Vec<Phrase>, TtsError> {
+    models.check(&sentences, language)?;
+    let phrases = sentences.into_iter().map(|it| phrase(it, settings));
+    Ok(phrases.collect())
 }
 
 fn phrase(sentence: Sentence, settings: &settings::Text) -> Phrase {

@@ -144,6 +144,39 @@ impl Prompter {
     /// Nothing to say, a language that is not there, or too much at once.
     pub fn prompt(&self, text: &str, language: Option<&str>) -> Result<Prompt, PromptError> {
         let language = self.language(language)?;
+        let text = self.written(text, language)?;
+        let mut ids = self.encode(&text).map_err(PromptError::Tokenizer)?;
+        ids.extend(&self.ending);
+        self.assemble(ids)
+    }
+
+    /// Whether a sentence can be written for the model: what is wrong with it is known before the model is asked.
+    ///
+    /// # Errors
+    /// As those of [`Prompter::prompt`], but for the number of tokens.
+    pub fn check(&self, text: &str, language: &str) -> Result<(), PromptError> {
+        let language = self.language(Some(language))?;
+        self.written(text, language).map(drop)
+    }
+
+    /// The same for a model that speaks these languages too. For scripts: a real model says itself what it speaks.
+    pub(in crate::models) fn speaking(self, languages: &[&'static str]) -> Prompter {
+        Prompter {
+            languages: self
+                .languages
+                .into_iter()
+                .chain(languages.iter().copied())
+                .collect(),
+            rules: Rules {
+                punctuation: Punctuation::Multilingual,
+                ..self.rules
+            },
+            ..self
+        }
+    }
+
+    /// A sentence as the tokenizer is given it.
+    fn written(&self, text: &str, language: &str) -> Result<String, PromptError> {
         let text = self.without_marks(text);
         let mut text =
             language::punctuate(&text, self.rules.punctuation).ok_or(PromptError::Nothing)?;
@@ -154,9 +187,7 @@ impl Prompter {
             let written = language::write(&text, language, self.cangjie.as_ref())?;
             text = format!("[{language}]{written}");
         }
-        let mut ids = self.encode(&text).map_err(PromptError::Tokenizer)?;
-        ids.extend(&self.ending);
-        self.assemble(ids)
+        Ok(text)
     }
 
     fn language(&self, given: Option<&str>) -> Result<&'static str, PromptError> {

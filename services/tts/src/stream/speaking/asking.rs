@@ -15,7 +15,7 @@ use super::{Closing, End, Speaking, failure};
 use crate::dialect::{Command, Misheard};
 use crate::error::TtsError;
 use crate::options::Speech;
-use crate::utterance::{Event, RequestKey};
+use crate::utterance::{Event, Phrase, RequestKey};
 use crate::voices::{IfExists, Notes};
 
 impl Speaking {
@@ -126,7 +126,7 @@ impl Speaking {
             return Ok(());
         };
         let begun = self.speech(&options).and_then(|speech| {
-            let tools = (&self.app.models.front_end, &self.app.settings.text);
+            let tools = (&self.app.models, &self.app.settings.text);
             let phrases = request::whole(&text, &speech.language, tools)?;
             let request = Request::new(options, speech, skip_samples.unwrap_or(0));
             let order = request.order().map_err(render)?;
@@ -196,27 +196,31 @@ impl Speaking {
                 key
             }
         };
-        let settings = &self.app.settings.text;
+        let tools = (&self.app.models, &self.app.settings.text);
         // It may be gone: more of them than there may be, or a server that takes no new ones.
         let Some(request) = self.requests.get_mut(&key) else {
             return Ok(());
         };
-        match request.push(&text, settings) {
-            Ok(phrases) => {
-                self.app
-                    .metrics
-                    .characters
-                    .inc_by(text.chars().count() as u64);
-                let n_chars = request.n_chars();
-                self.on(Event::Phrases {
-                    key,
-                    phrases,
-                    n_chars,
-                });
-            }
-            Err(error) => self.refuse(key, TtsError::from(error)),
+        let phrases = request.push(&text, tools);
+        let n_chars = request.n_chars();
+        if phrases.is_ok() {
+            let n_new = text.chars().count() as u64;
+            self.app.metrics.characters.inc_by(n_new);
         }
+        self.add(key, phrases, n_chars);
         Ok(())
+    }
+
+    /// What has become of a text so far.
+    fn add(&mut self, key: RequestKey, phrases: Result<Vec<Phrase>, TtsError>, n_chars: u64) {
+        match phrases {
+            Ok(phrases) => self.on(Event::Phrases {
+                key,
+                phrases,
+                n_chars,
+            }),
+            Err(error) => self.refuse(key, error),
+        }
     }
 
     /// What options mean on this connection.
@@ -323,28 +327,20 @@ impl Speaking {
     }
 
     pub(super) fn flush(&mut self, key: RequestKey) {
-        let settings = &self.app.settings.text;
+        let tools = (&self.app.models, &self.app.settings.text);
         if let Some(request) = self.requests.get_mut(&key) {
-            let phrases = request.flush(settings);
+            let phrases = request.flush(tools);
             let n_chars = request.n_chars();
-            self.on(Event::Phrases {
-                key,
-                phrases,
-                n_chars,
-            });
+            self.add(key, phrases, n_chars);
         }
     }
 
     fn end_text(&mut self, key: RequestKey) {
-        let settings = &self.app.settings.text;
+        let tools = (&self.app.models, &self.app.settings.text);
         if let Some(request) = self.requests.get_mut(&key) {
             let n_chars = request.n_chars();
-            let phrases = request.end_text(settings);
-            self.on(Event::Phrases {
-                key,
-                phrases,
-                n_chars,
-            });
+            let phrases = request.end_text(tools);
+            self.add(key, phrases, n_chars);
             self.on(Event::TextEnded { key });
         }
     }

@@ -191,6 +191,16 @@ fn the_language_is_named_in_the_text() {
         Err(PromptError::NeedsDictionary { .. })
     ));
     assert!(english().prompt("ab", Some("de")).is_err());
+    // The same is known without making a prompt.
+    assert!(matches!(
+        prompter.check("שלום", "he"),
+        Err(PromptError::NeedsDictionary { .. })
+    ));
+    assert!(matches!(
+        prompter.check("ab", "fr"),
+        Err(PromptError::UnknownLanguage { .. })
+    ));
+    assert_eq!(prompter.check("ab", "he"), Ok(()));
 }
 
 #[test]
