@@ -38,6 +38,7 @@ WHISPER = {
     "distil-large-v3": (["Systran/faster-distil-whisper-large-v3"], "1.5 GB"),
     "distil-large-v3.5": (["distil-whisper/distil-large-v3.5-ct2"], "1.5 GB"),
 }
+# OpenAI's repository `whisper-large` holds its first large model; without an owner, `large` is the latest. The server reads names so too.
 ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo", "openai/whisper-large": "large-v1"}
 SMART_TURN_REPOSITORY = "pipecat-ai/smart-turn-v3"
 SMART_TURN = {

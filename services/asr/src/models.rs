@@ -574,7 +574,8 @@ impl Served {
     /// It does not.
     pub fn check_name(&self, given: &str) -> Result<(), AsrError> {
         let is_alias = self.aliases.iter().any(|it| it == given);
-        if given == self.name || is_alias || catalog::canonical(given) == self.name {
+        let is_same = || catalog::canonical(given) == catalog::canonical(&self.name);
+        if given == self.name || is_alias || is_same() {
             return Ok(());
         }
         Err(AsrError::UnknownModel {

@@ -305,7 +305,7 @@ pub struct Settings {
 
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// In its short form: `openai/whisper-base` is `base`.
+    /// As it was given: what it means depends on the folders that are there, see [`catalog::files`](crate::models::catalog::files).
     pub name: String,
     pub device: Device,
     pub device_indices: Vec<i32>,

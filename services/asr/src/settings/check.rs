@@ -46,8 +46,7 @@ impl Raw {
 
     fn check_model(&self, problems: &mut Problems) -> Model {
         let raw = &self.model;
-        let name = catalog::canonical(&raw.name);
-        if name.is_empty() {
+        if catalog::canonical(&raw.name).is_empty() {
             problems.add(
                 "model.name",
                 "`model.name` must name a model, for example `demo` or `large-v3`. Given: nothing",
@@ -66,7 +65,7 @@ impl Raw {
         problems.in_range("model.threads", raw.threads, 0..=1_024);
         problems.in_range("model.max_batch", raw.max_batch, 1..=256);
         Model {
-            name,
+            name: raw.name.trim().to_owned(),
             device: raw.device,
             device_indices: raw.device_indices.clone(),
             compute_type: raw.compute_type,

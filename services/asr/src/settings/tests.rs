@@ -97,7 +97,7 @@ fn the_older_servers_variables_are_understood() {
     let settings = load("", &environment, &[]).check(Raw::check).unwrap();
     assert_eq!(settings.server.address.port(), 8011);
     assert_eq!(settings.instance_id.as_deref(), Some("asr-b"));
-    assert_eq!(settings.model.name, "base");
+    assert_eq!(settings.model.name, "openai/whisper-base");
 }
 
 #[test]
