@@ -9,6 +9,7 @@ use asr::settings::Raw;
 use e2e::http::get;
 use e2e::{Asr, run};
 use serde_json::Value;
+use wire::error::ErrorCode;
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -163,38 +164,11 @@ fn the_protocol_s_page_names_every_message_key_and_code() {
         "stop_secs",
         "max_stop_secs",
     ];
-    let codes = [
-        "INVALID_JSON",
-        "UNKNOWN_MESSAGE",
-        "UNKNOWN_FIELD",
-        "INVALID_PARAMETER",
-        "UNEXPECTED_MESSAGE",
-        "INVALID_AUDIO",
-        "INVALID_SAMPLES",
-        "AUDIO_TOO_LONG",
-        "PAYLOAD_TOO_LARGE",
-        "FRAME_TOO_LARGE",
-        "PROTOCOL_ERROR",
-        "UNKNOWN_MODEL",
-        "UNKNOWN_LANGUAGE",
-        "UNAUTHORIZED",
-        "RATE_LIMITED",
-        "AT_CAPACITY",
-        "OVERLOADED",
-        "DRAINING",
-        "NOT_READY",
-        "SLOW_CONSUMER",
-        "IDLE_TIMEOUT",
-        "URL_FORBIDDEN",
-        "URL_FAILED",
-        "TRANSCRIPTION_FAILED",
-    ];
-    let missing: Vec<&&str> = messages
-        .iter()
-        .chain(&asked)
-        .chain(&keys)
-        .chain(&codes)
-        .filter(|it| !page.contains(**it))
+    let codes = ErrorCode::ALL.map(|it| format!("`{it}`"));
+    let names = messages.iter().chain(&asked).chain(&keys).copied();
+    let missing: Vec<&str> = names
+        .chain(codes.iter().map(String::as_str))
+        .filter(|it| !page.contains(it))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
