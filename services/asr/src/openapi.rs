@@ -67,7 +67,8 @@ fn request(shape: Shape) -> (Vec<Value>, Option<Value>) {
                 "application/json": form("TranscribeJson"),
                 "audio/*": raw,
             });
-            (Vec::new(), Some(body))
+            // Where the body is the audio itself.
+            (properties_as_query("TranscribeOptions"), Some(body))
         }
         Shape::OpenAi => (
             Vec::new(),
@@ -154,9 +155,13 @@ fn schemas() -> Value {
     let task = json!({"enum": ["transcribe", "translate"]});
     let format = json!({"enum": ["json", "verbose_json", "text", "srt", "vtt"]});
     let file = json!({"type": "string", "format": "binary"});
+    let base64 = json!({"type": "string", "contentEncoding": "base64"});
+    let url = json!({"type": "string", "format": "uri"});
+    let texts = json!({"type": "array", "items": text});
+    let beam_size = json!({"type": "integer", "minimum": 1, "maximum": 16});
     let options = json!({
         "model": text, "language": text, "timestamps": flag, "task": task, "prompt": text, "hotwords": text,
-        "beam_size": {"type": "integer", "minimum": 1, "maximum": 16}, "temperature": probability, "vad": flag,
+        "beam_size": beam_size, "temperature": probability, "vad": flag,
         "response_format": format, "stream": flag, "encoding": encoding, "sample_rate": whole, "channels": whole,
     });
     let with = |more: Value| {
@@ -174,16 +179,20 @@ fn schemas() -> Value {
         "StreamConfig": {"type": "object", "properties": {
             "encoding": encoding, "sample_rate": {"type": "integer", "minimum": 8000, "maximum": 48000},
             "channels": {"type": "integer", "minimum": 1, "maximum": 2}, "language": text, "task": task, "model": text,
-            "prompt": text, "hotwords": text, "beam_size": {"type": "integer", "minimum": 1, "maximum": 16},
+            "prompt": text, "hotwords": text, "beam_size": beam_size,
             "temperature": probability, "partials": flag, "partial_interval_ms": whole, "enable_timestamps": flag,
             "vad": {"type": "object"}, "vad_threshold": probability, "final_on": {"enum": ["turn_end", "vad_stop"]},
             "start_sample": whole,
         }},
-        "TranscribeForm": with(json!({"file": file})),
-        "TranscribeJson": with(json!({"audio": {"type": "string", "contentEncoding": "base64"}, "audio_url": {"type": "string", "format": "uri"}})),
+        "TranscribeOptions": with(json!({})),
+        "TranscribeForm": with(json!({"file": file, "audio_file": file, "audio": base64, "audio_url": url})),
+        "TranscribeJson": with(json!({"audio": base64, "audio_url": url})),
         "OpenAiForm": {"type": "object", "required": ["file"], "properties": {
-            "file": file, "model": text, "language": text, "prompt": text, "response_format": format, "temperature": probability,
+            "file": file, "model": text, "language": text, "languages[]": texts, "prompt": text, "hotwords": text, "keywords[]": texts,
+            "response_format": format, "temperature": probability,
             "timestamp_granularities[]": {"type": "array", "items": {"enum": ["word", "segment"]}}, "stream": flag,
+            "vad": flag, "beam_size": beam_size,
+            "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object; this server always cuts at pauses."},
         }},
         "Transcription": {"type": "object", "properties": {
             "text": text, "segments": {"type": "array", "items": segment}, "language": text,
@@ -198,7 +207,12 @@ fn schemas() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use wire::error::ErrorCode;
+
     use super::*;
+    use crate::dialect::openai_rest;
 
     #[test]
     fn the_document_holds_every_route_and_nothing_else() {
@@ -244,6 +258,44 @@ mod tests {
                 "{key} is not among: {all}"
             );
         }
+    }
+
+    #[test]
+    fn the_fields_of_a_file_are_those_that_are_read() {
+        let keys = |schema: &str| -> BTreeSet<String> {
+            let schemas = schemas();
+            let properties = schemas[schema]["properties"].as_object();
+            properties.unwrap().keys().cloned().collect()
+        };
+        let refused = wire::asr::TranscribeRequest::from_pairs([("no_such_key", "1")]).unwrap_err();
+        let named = refused.to_string();
+        let read: BTreeSet<String> = named
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(keys("TranscribeJson"), read);
+        let files = ["file", "audio_file"].map(str::to_owned);
+        let form: BTreeSet<String> = keys("TranscribeForm")
+            .into_iter()
+            .filter(|it| !files.contains(it))
+            .collect();
+        assert_eq!(form, read);
+        for key in keys("OpenAiForm").into_iter().filter(|it| it != "file") {
+            let read = openai_rest::Request::from_fields(&[(key.clone(), "1".to_owned())]);
+            let is_unknown = read.is_err_and(|it| it.code() == ErrorCode::UnknownField);
+            assert!(!is_unknown, "{key}");
+        }
+        // A body that is audio has the rest in its address.
+        let parameters = document()["paths"]["/v1/transcribe"]["post"]["parameters"].clone();
+        let names: BTreeSet<String> = parameters
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["name"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, keys("TranscribeOptions"));
     }
 
     #[test]

@@ -183,6 +183,7 @@ fn schemas() -> Value {
         "SpeechOptions": {"type": "object", "properties": options},
         "SynthesizeRequest": with(&["text"], json!({
             "text": text, "format": {"enum": formats}, "voice": text, "return_format": {"enum": formats},
+            "response_format": {"enum": formats},
         })),
         "OpenAiRequest": with(&["input"], json!({
             "input": text, "voice": text, "response_format": {"enum": ["mp3", "opus", "flac", "wav", "pcm"]},
@@ -234,6 +235,21 @@ mod tests {
         let references = text.split("\"#").skip(1);
         for reference in references.filter_map(|it| it.split('"').next()) {
             assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_request_is_read() {
+        let schemas = schemas();
+        let keys = schemas["SynthesizeRequest"]["properties"].as_object();
+        for key in keys.unwrap().keys() {
+            let read =
+                wire::tts::SynthesizeRequest::from_pairs([("text", "a"), (key.as_str(), "b")]);
+            let is_unknown = read.is_err_and(|it| it.code == wire::error::ErrorCode::UnknownField);
+            assert!(!is_unknown, "{key}");
+        }
+        for key in ["text", "format", "return_format", "response_format"] {
+            assert!(keys.unwrap().contains_key(key), "{key}");
         }
     }
 
