@@ -24,8 +24,6 @@ use crate::session::{Message, Progress};
 pub enum Command {
     /// Options; only before the first audio.
     Configure(Box<StreamConfig>),
-    /// Audio in the configured encoding, for vocabularies that carry it in text.
-    Audio(Vec<u8>),
     Finalize {
         id: Option<String>,
     },

@@ -1,7 +1,8 @@
 //! OpenAI's `POST /v1/audio/transcriptions` and `/v1/audio/translations`: its form fields, its answers, its events.
 //!
 //! Invariants:
-//! - A field is obeyed or refused by name; none is silently ignored.
+//! - A field that cannot be obeyed is refused by name. What only changes an answer of another form is passed over where the form is
+//!   not asked for, as `docs/PROTOCOL.md` says.
 //! - The concatenated `delta`s of a stream equal the `text` of its `done`.
 //! - Segment ids count from 0 here, as OpenAI's do, and from 1 everywhere else.
 

@@ -250,10 +250,6 @@ impl Listening {
     async fn on_command(&mut self, socket: &mut Socket, command: Command) -> Result<(), End> {
         match command {
             Command::Configure(config) => self.configure(socket, *config).await,
-            Command::Audio(bytes) => {
-                self.take_audio(bytes.into());
-                Ok(())
-            }
             Command::Finalize { id } => self.on(socket, Event::Finalize { id }).await,
             Command::Reset => {
                 self.generation += 1;

@@ -43,7 +43,7 @@ pub enum KeyFileError {
     },
     /// A line is not `name:sha256`. The line itself is not shown: it may hold a key.
     #[error(
-        "line {line} of `{path}` must be `name:sha256`, with 64 hexadecimal digits; `hash_key` makes one from a key"
+        "line {line} of `{path}` must be `name:sha256`, with 64 hexadecimal digits; `printf %s KEY | sha256sum` makes them of a key"
     )]
     Malformed {
         /// The file.
