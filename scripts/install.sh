@@ -215,7 +215,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 folder 750 /etc/voice root:voice
 folder 750 /var/lib/voice voice:voice
-folder 750 /var/cache/voice voice:voice
 # With two GPUs each service has one of its own.
 n_gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ') || true
 for service in asr tts; do

@@ -92,6 +92,7 @@ for file in "$root"/etc/nginx/voice/snippets/*; do
     esac
 done
 remove /etc/logrotate.d/voice-nginx
+# Earlier versions made it.
 remove /var/cache/voice
 if [ "$purge" = 1 ]; then
     remove /opt/voice
