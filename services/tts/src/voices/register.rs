@@ -83,12 +83,19 @@ pub(super) async fn register(
     let reference = inner.studio.prepare(registration.upload).await?;
     let given = Samples::of(&reference.samples);
     inner.conditionings.check_length(given)?;
-    let owner = requester.owner();
-    let replacer = match (present, registration.if_exists) {
-        (None, _) => None,
-        (Some(_), IfExists::Replace) => Some(requester),
+    let asking = requester.owner();
+    let (owner, replacer) = match (present, registration.if_exists) {
+        (None, _) => (asking, None),
+        (Some(record), IfExists::Replace) => {
+            // Whose it is does not change when an operator puts it right.
+            let owner = match requester {
+                Requester::Admin(_) => record.owner.or(asking),
+                _ => asking,
+            };
+            (owner, Some(requester))
+        }
         (Some(record), IfExists::Refuse) => {
-            let is_same = record.digest == reference.digest && record.owner == owner;
+            let is_same = record.digest == reference.digest && record.owner == asking;
             return if is_same {
                 Ok(Arc::new(record))
             } else {

@@ -1,6 +1,6 @@
 //! What a scripted model waits for, so that the script decides how calls fall between other events.
 
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// How many calls may run; `None` for any number.
 #[derive(Default)]

@@ -286,6 +286,22 @@ async fn what_an_admin_registers_is_the_admin_s() {
 }
 
 #[tokio::test]
+async fn what_an_admin_replaces_stays_its_owner_s() {
+    let (store, _studio, _folder) = alone(pack("pack")).await;
+    let by = |pitch: f32, requester: Requester| Registration {
+        requester,
+        if_exists: IfExists::Replace,
+        ..registration("ada", pitch)
+    };
+    store.register(by(120.0, key("ann"))).await.unwrap();
+    store.register(by(200.0, admin("root"))).await.unwrap();
+    let error = store.delete("ada", &key("bob")).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Forbidden);
+    store.register(by(160.0, key("ann"))).await.unwrap();
+    store.delete("ada", &key("ann")).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_asks_is_told_by_the_key() {
     let folder = tempfile::TempDir::new().unwrap();
     let settings = Settings {
