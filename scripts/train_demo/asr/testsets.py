@@ -53,6 +53,7 @@ class Maker:
         self.r = chance(seed, "tests", split)
         self.noise = np.random.default_rng(self.r.randrange(1 << 40))
         self.speakers = voices.speakers()
+        self.said: set[str] = set()
 
     def cases(self) -> Iterator[Case]:
         spoken = list(self.spoken())
@@ -71,9 +72,12 @@ class Maker:
     # --- speech ---
 
     def sentence(self, is_random: bool, fewest: int = 4, most: int = 11) -> Sentence:
+        """One that was not said before: the few of a split that have no slots would come again and again."""
         while True:
             sentence = sentences.some_sentence(self.r, share_of_random=float(is_random))
-            if fewest <= len(sentence) <= most and split_of(sentences.written(sentence)) == self.split:
+            text = sentences.written(sentence)
+            if fewest <= len(sentence) <= most and split_of(text) == self.split and text not in self.said:
+                self.said.add(text)
                 return sentence
 
     def espeak(self, voice: str) -> Say:
