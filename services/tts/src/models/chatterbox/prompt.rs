@@ -160,6 +160,7 @@ impl Prompter {
     }
 
     /// The same for a model that speaks these languages too. For scripts: a real model says itself what it speaks.
+    #[cfg(feature = "scripted")]
     pub(in crate::models) fn speaking(self, languages: &[&'static str]) -> Prompter {
         Prompter {
             languages: self
