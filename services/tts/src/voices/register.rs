@@ -90,7 +90,7 @@ pub(super) async fn register(
             // Whose it is does not change when an operator puts it right.
             let owner = match requester {
                 Requester::Admin(_) => record.owner.or(asking),
-                _ => asking,
+                Requester::Anyone | Requester::Key(_) => asking,
             };
             (owner, Some(requester))
         }
