@@ -83,19 +83,12 @@ pub(super) async fn register(
     let reference = inner.studio.prepare(registration.upload).await?;
     let given = Samples::of(&reference.samples);
     inner.conditionings.check_length(given)?;
-    let asking = requester.owner();
-    let (owner, replacer) = match (present, registration.if_exists) {
-        (None, _) => (asking, None),
-        (Some(record), IfExists::Replace) => {
-            // Whose it is does not change when an operator puts it right.
-            let owner = match requester {
-                Requester::Admin(_) => record.owner.or(asking),
-                Requester::Anyone | Requester::Key(_) => asking,
-            };
-            (owner, Some(requester))
-        }
+    let owner = requester.owner();
+    let replacer = match (present, registration.if_exists) {
+        (None, _) => None,
+        (Some(_), IfExists::Replace) => Some(requester),
         (Some(record), IfExists::Refuse) => {
-            let is_same = record.digest == reference.digest && record.owner == asking;
+            let is_same = record.digest == reference.digest && record.owner == owner;
             return if is_same {
                 Ok(Arc::new(record))
             } else {
@@ -208,7 +201,7 @@ async fn encoded(reference: Reference) -> Result<(Vec<u8>, Reference), VoiceErro
 
 async fn commit(inner: &Inner, draft: Draft) -> Result<Arc<Record>, VoiceError> {
     let Draft {
-        record,
+        mut record,
         wav,
         conditioning,
         replacer,
@@ -218,10 +211,14 @@ async fn commit(inner: &Inner, draft: Draft) -> Result<Arc<Record>, VoiceError> 
         inner.archive.put_audio(&record, wav).await?;
         inner.conditionings.store(&digest, &conditioning).await?;
         // What was there may have been deleted meanwhile, and the id be somebody else's.
-        let replaced = match replacer {
-            Some(requester) => replaceable(inner, &record.id, &requester).await?,
+        let replaced = match &replacer {
+            Some(requester) => replaceable(inner, &record.id, requester).await?,
             None => None,
         };
+        if let (Some(old), Some(Requester::Admin(_))) = (&replaced, &replacer) {
+            // Whose it is does not change when an operator puts it right.
+            record.owner = old.owner.clone().or_else(|| record.owner.take());
+        }
         let write = match replaced {
             Some(_) => Write::Over,
             None => Write::New,

@@ -239,6 +239,25 @@ async fn a_voice_that_changed_hands_meanwhile_is_not_replaced() {
 }
 
 #[tokio::test]
+async fn a_voice_that_changed_hands_meanwhile_stays_its_new_owner_s_when_an_admin_replaces_it() {
+    let (stores, studio, _folder) = held().await;
+    stores[1].register(replacement("bob", 90.0)).await.unwrap();
+    let meanwhile = async {
+        studio.until_begun().await;
+        stores[1].delete("ada", &key("bob")).await.unwrap();
+        let record = stores[1].register(replacement("ann", 120.0)).await;
+        studio.let_go();
+        record.unwrap()
+    };
+    let by_admin = stores[0].register(Registration {
+        requester: admin("root"),
+        ..replacement("bob", 200.0)
+    });
+    let (replaced, anns) = tokio::join!(by_admin, meanwhile);
+    assert_eq!(replaced.unwrap().owner, anns.owner);
+}
+
+#[tokio::test]
 async fn a_voice_that_its_owner_replaced_or_deleted_meanwhile_is_replaced() {
     for is_deleted in [false, true] {
         let (stores, studio, folder) = held().await;
