@@ -23,7 +23,8 @@ TESTS_SEED = 1
 def run_all(run: RunFolder, settings: dict[str, Any], processes: int) -> None:
     if not (run / "shape.json").exists():
         run.write_json("shape.json", begun_with(settings).as_json())
-    settings |= {"shape": run.read_json("shape.json")}
+    # What was asked for of it is not told beside it: weights to go on from may have another.
+    settings = {name: value for name, value in settings.items() if name not in ("width", "layers")} | {"shape": run.read_json("shape.json")}
     make_tokenizer(run, settings)
     make_corpus(run, settings, processes)
     make_tests(run, settings)
